@@ -1,0 +1,149 @@
+import type { Ip, Prefix } from '../core/ip.ts';
+
+/**
+ * Rows: what VPP, GoBGP and the host shall hold.
+ *
+ * Rows name things (`pod-3f2a…`, `uplink`); numbers such as `sw_if_index` are valid for one VPP
+ * run only and live in src/vpp. Equal desired state gives equal rows: lists are sorted.
+ */
+
+/** Names an interface in every table; also the tag that VPP keeps, so at most 63 bytes. */
+export type InterfaceName = string;
+
+export interface InterfaceRow {
+  readonly name: InterfaceName;
+  /** `afPacket`: VPP opens the host interface by an AF_PACKET socket. */
+  readonly kind: 'afPacket' | 'tap';
+  readonly role: 'uplink' | 'host' | 'pod';
+  /** Kernel name of the interface to open, at most 15 bytes. */
+  readonly hostInterface: string;
+  /** MAC address of VPP's side. */
+  readonly mac: string;
+  /** Bytes of an L3 packet. */
+  readonly mtu: number;
+}
+
+/** An IPIP tunnel to another node. */
+export interface TunnelRow {
+  readonly name: InterfaceName;
+  readonly kind: 'ipip';
+  readonly source: Ip;
+  readonly destination: Ip;
+  /** Bytes of an inner L3 packet. */
+  readonly mtu: number;
+}
+
+/** An address of an interface of its own, or the loan of another interface's addresses. */
+export type AddressRow =
+  | {
+      readonly kind: 'own';
+      readonly interface: InterfaceName;
+      readonly ip: Ip;
+      readonly length: number;
+    }
+  | {
+      readonly kind: 'borrowed';
+      readonly interface: InterfaceName;
+      readonly from: InterfaceName;
+    };
+
+/** A permanent neighbour: no packet waits for ARP or ND. */
+export interface NeighbourRow {
+  readonly interface: InterfaceName;
+  readonly ip: Ip;
+  readonly mac: string;
+}
+
+/** Packets for the node's own addresses that VPP has no use for go to the host's stack. */
+export interface PuntRow {
+  readonly family: 4 | 6;
+  readonly interface: InterfaceName;
+  readonly nextHop: Ip;
+}
+
+/** The addresses that masqueraded traffic gets. One row. */
+export interface NatRow {
+  readonly ip4: Ip | undefined;
+  readonly ip6: Ip | undefined;
+}
+
+/** Destinations that are never masqueraded. */
+export interface NatExclusionRow {
+  readonly prefix: Prefix;
+}
+
+/** An interface whose traffic is subject to service translation. */
+export interface NatInterfaceRow {
+  readonly interface: InterfaceName;
+  readonly role: 'uplink' | 'host' | 'pod' | 'tunnel';
+}
+
+export type RoutePath =
+  | {
+      readonly kind: 'forward';
+      readonly interface: InterfaceName;
+      /** Absent on a point-to-point interface. */
+      readonly nextHop?: Ip;
+    }
+  /** Answered with ICMP unreachable. */
+  | { readonly kind: 'reject' }
+  | { readonly kind: 'drop' };
+
+export interface RouteRow {
+  readonly prefix: Prefix;
+  /** At least one; more than one is ECMP. */
+  readonly paths: readonly RoutePath[];
+}
+
+export interface Backend {
+  readonly ip: Ip;
+  readonly port: number;
+}
+
+/** One frontend of a Service: (address, protocol, port) to its endpoints (KP-04). */
+export interface TranslationRow {
+  readonly vip: Ip;
+  readonly port: number;
+  readonly protocol: 'TCP' | 'UDP' | 'SCTP';
+  /** True when the address is the node's own (NodePort): VPP must not take it as a VIP. */
+  readonly nodeAddress: boolean;
+  /** Source address decides alone: ClientIP affinity. */
+  readonly affinity: boolean;
+  /** At least one, sorted by address and port. */
+  readonly backends: readonly Backend[];
+  /** `namespace/name:port` of the Service, for people. */
+  readonly service: string;
+}
+
+export interface LinkStateRow {
+  readonly interface: InterfaceName;
+  readonly up: boolean;
+}
+
+/** GoBGP's global configuration. One row. */
+export interface BgpServerRow {
+  readonly asn: number;
+  readonly routerId: Ip;
+  readonly port: number;
+  readonly listenAddresses: readonly Ip[];
+}
+
+export interface BgpPeerRow {
+  readonly address: Ip;
+  readonly asn: number;
+  readonly port: number;
+  readonly localAddress: Ip;
+  /** Address families of the session. */
+  readonly families: readonly (4 | 6)[];
+  readonly holdTimeSeconds: number;
+  /** The side with the lower address waits for the other: no two sessions collide. */
+  readonly passive: boolean;
+  /** For people, such as `node/worker-1`. */
+  readonly description: string;
+}
+
+/** A prefix that this node announces. */
+export interface BgpPathRow {
+  readonly prefix: Prefix;
+  readonly nextHop: Ip;
+}

@@ -1,0 +1,137 @@
+import type {
+  AddressRow,
+  BgpPathRow,
+  BgpPeerRow,
+  BgpServerRow,
+  InterfaceRow,
+  LinkStateRow,
+  NatExclusionRow,
+  NatInterfaceRow,
+  NatRow,
+  NeighbourRow,
+  PuntRow,
+  RoutePath,
+  RouteRow,
+  TranslationRow,
+  TunnelRow,
+} from './rows.ts';
+import { equalRows, type Stage, type Table } from './table.ts';
+
+/** Row type of every table. */
+export interface RowTypes {
+  readonly interfaces: InterfaceRow;
+  readonly tunnels: TunnelRow;
+  readonly addresses: AddressRow;
+  readonly neighbours: NeighbourRow;
+  readonly punts: PuntRow;
+  readonly nat: NatRow;
+  readonly natExclusions: NatExclusionRow;
+  readonly natInterfaces: NatInterfaceRow;
+  readonly routes: RouteRow;
+  readonly translations: TranslationRow;
+  readonly linkStates: LinkStateRow;
+  readonly bgpServer: BgpServerRow;
+  readonly bgpPeers: BgpPeerRow;
+  readonly bgpPaths: BgpPathRow;
+}
+
+function table<Name extends Stage>(
+  name: Name,
+  key: (row: RowTypes[Name]) => string,
+  format: (row: RowTypes[Name]) => string,
+): Table<RowTypes[Name]> {
+  return { name, key, format, equal: equalRows };
+}
+
+function formatPath(path: RoutePath): string {
+  if (path.kind !== 'forward') return path.kind;
+  return path.nextHop === undefined
+    ? `dev ${path.interface}`
+    : `via ${path.nextHop} dev ${path.interface}`;
+}
+
+/** `[fd00::1]:80` or `10.0.0.1:80`. */
+export function formatSocketAddress(address: string, port: number): string {
+  return address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`;
+}
+
+export function formatFrontend(row: Pick<TranslationRow, 'vip' | 'port' | 'protocol'>): string {
+  return `${formatSocketAddress(row.vip, row.port)}/${row.protocol.toLowerCase()}`;
+}
+
+export const tables: { readonly [Name in Stage]: Table<RowTypes[Name]> } = {
+  interfaces: table(
+    'interfaces',
+    (row) => row.name,
+    (row) => `${row.name} ${row.kind} ${row.hostInterface} mtu ${row.mtu}`,
+  ),
+  tunnels: table(
+    'tunnels',
+    (row) => row.name,
+    (row) => `${row.name} ${row.kind} ${row.source} > ${row.destination} mtu ${row.mtu}`,
+  ),
+  addresses: table(
+    'addresses',
+    (row) => (row.kind === 'own' ? `${row.interface} ${row.ip}` : `${row.interface} borrowed`),
+    (row) =>
+      row.kind === 'own'
+        ? `${row.interface} ${row.ip}/${row.length}`
+        : `${row.interface} borrowed from ${row.from}`,
+  ),
+  neighbours: table(
+    'neighbours',
+    (row) => `${row.interface} ${row.ip}`,
+    (row) => `${row.ip} ${row.mac} dev ${row.interface}`,
+  ),
+  punts: table(
+    'punts',
+    (row) => `ipv${row.family}`,
+    (row) => `ipv${row.family} via ${row.nextHop} dev ${row.interface}`,
+  ),
+  nat: table(
+    'nat',
+    () => 'nat',
+    (row) => `masquerade as ${row.ip4 ?? '-'} ${row.ip6 ?? '-'}`,
+  ),
+  natExclusions: table(
+    'natExclusions',
+    (row) => row.prefix,
+    (row) => row.prefix,
+  ),
+  natInterfaces: table(
+    'natInterfaces',
+    (row) => row.interface,
+    (row) => `${row.interface} ${row.role}`,
+  ),
+  routes: table(
+    'routes',
+    (row) => row.prefix,
+    (row) => `${row.prefix} ${row.paths.map(formatPath).join(', ')}`,
+  ),
+  translations: table(
+    'translations',
+    (row) => `${row.vip} ${row.port} ${row.protocol}`,
+    (row) =>
+      `${formatFrontend(row)} ${row.backends.map((b) => formatSocketAddress(b.ip, b.port)).join(' ')}`,
+  ),
+  linkStates: table(
+    'linkStates',
+    (row) => row.interface,
+    (row) => `${row.interface} ${row.up ? 'up' : 'down'}`,
+  ),
+  bgpServer: table(
+    'bgpServer',
+    () => 'server',
+    (row) => `AS ${row.asn} id ${row.routerId} port ${row.port}`,
+  ),
+  bgpPeers: table(
+    'bgpPeers',
+    (row) => row.address,
+    (row) => `${row.address} AS ${row.asn} ${row.description}`,
+  ),
+  bgpPaths: table(
+    'bgpPaths',
+    (row) => row.prefix,
+    (row) => `${row.prefix} via ${row.nextHop}`,
+  ),
+};

@@ -1,0 +1,183 @@
+import type { Config } from './config.ts';
+import type {
+  Attachment,
+  EndpointSlice,
+  LearnedRoute,
+  Namespace,
+  NetworkPolicy,
+  Node,
+  Pod,
+  Service,
+  Uplink,
+} from './facts.ts';
+
+/**
+ * The store: the only mutable truth of the daemon.
+ *
+ * Sources commit facts; each commit marks its key as changed and wakes the loop, and nothing
+ * else happens in reaction to an event. The loop takes a snapshot: a read-only view of the
+ * facts plus the keys that changed since the last one. The view is live, not a copy (a copy
+ * would cost the whole cluster for every change), so it is valid for one synchronous turn:
+ * planners never await, therefore nothing can change under them.
+ */
+export interface FactTypes {
+  readonly services: Service;
+  readonly slices: EndpointSlice;
+  readonly pods: Pod;
+  readonly nodes: Node;
+  readonly namespaces: Namespace;
+  readonly policies: NetworkPolicy;
+  readonly attachments: Attachment;
+  /** Key: the prefix. */
+  readonly learnedRoutes: LearnedRoute;
+  /** One entry, key `config`. */
+  readonly config: Config;
+  /** One entry, key `uplink`. */
+  readonly uplink: Uplink;
+}
+
+export type FactKind = keyof FactTypes;
+
+export const factKinds: readonly FactKind[] = [
+  'services',
+  'slices',
+  'pods',
+  'nodes',
+  'namespaces',
+  'policies',
+  'attachments',
+  'learnedRoutes',
+  'config',
+  'uplink',
+];
+
+export type Facts = { readonly [K in FactKind]: ReadonlyMap<string, FactTypes[K]> } & {
+  /** Keys of the slices of each Service: an index of `slices`, kept by the store. */
+  readonly slicesOf: ReadonlyMap<string, ReadonlySet<string>>;
+};
+
+export type ChangedKeys = { readonly [K in FactKind]?: ReadonlySet<string> };
+
+export interface Snapshot {
+  /** Grows by one with every commit. */
+  readonly revision: number;
+  /** Since the snapshot before; a removed key is in here too. */
+  readonly changed: ChangedKeys;
+  readonly facts: Facts;
+  /** Fact kinds whose source has delivered a first complete list. */
+  readonly synced: ReadonlySet<FactKind>;
+}
+
+/** Facts of one kind that change together; undefined removes. */
+export type Commit<K extends FactKind> = Iterable<
+  readonly [key: string, fact: FactTypes[K] | undefined]
+>;
+
+export interface Store {
+  readonly revision: number;
+  readonly facts: Facts;
+  readonly synced: ReadonlySet<FactKind>;
+  commit<K extends FactKind>(kind: K, changes: Commit<K>): void;
+  /** Makes `all` the whole truth of the kind (keys not in it are removed) and marks it synced. */
+  replace<K extends FactKind>(kind: K, all: ReadonlyMap<string, FactTypes[K]>): void;
+  /** The source has delivered everything that exists; from now on absence means deletion. */
+  markSynced(kind: FactKind): void;
+  /** Takes what changed since the last call. */
+  takeSnapshot(): Snapshot;
+  /** Resolves at the next commit, or at once when something changed since the last snapshot. */
+  changed(): Promise<void>;
+}
+
+type MutableFacts = { [K in FactKind]: Map<string, FactTypes[K]> };
+
+export function createStore(): Store {
+  const facts = Object.fromEntries(factKinds.map((kind) => [kind, new Map()])) as MutableFacts;
+  const slicesOf = new Map<string, Set<string>>();
+  const synced = new Set<FactKind>();
+  let changed = new Map<FactKind, Set<string>>();
+  let revision = 0;
+  let takenRevision = 0;
+  let wake: (() => void) | undefined;
+  let waiting: Promise<void> | undefined;
+
+  const view: Facts = { ...facts, slicesOf };
+
+  function mark(kind: FactKind, key: string): void {
+    const keys = changed.get(kind);
+    if (keys === undefined) changed.set(kind, new Set([key]));
+    else keys.add(key);
+  }
+
+  function put<K extends FactKind>(kind: K, key: string, fact: FactTypes[K] | undefined): void {
+    const map: Map<string, FactTypes[K]> = facts[kind];
+    const before = map.get(key);
+    if (before === fact) return;
+    if (fact === undefined) map.delete(key);
+    else map.set(key, fact);
+    if (kind === 'slices')
+      indexSlice(slicesOf, key, before as EndpointSlice, fact as EndpointSlice);
+    mark(kind, key);
+  }
+
+  function committed(): void {
+    revision++;
+    const callback = wake;
+    wake = undefined;
+    waiting = undefined;
+    callback?.();
+  }
+
+  return {
+    get revision() {
+      return revision;
+    },
+    facts: view,
+    synced,
+    commit(kind, changes) {
+      for (const [key, fact] of changes) put(kind, key, fact);
+      committed();
+    },
+    replace(kind, all) {
+      for (const key of facts[kind].keys()) if (!all.has(key)) put(kind, key, undefined);
+      for (const [key, fact] of all) put(kind, key, fact);
+      synced.add(kind);
+      committed();
+    },
+    markSynced(kind) {
+      synced.add(kind);
+      committed();
+    },
+    takeSnapshot() {
+      const snapshot = { revision, changed: Object.fromEntries(changed), facts: view, synced };
+      changed = new Map();
+      takenRevision = revision;
+      return snapshot;
+    },
+    changed() {
+      if (revision !== takenRevision) return Promise.resolve();
+      waiting ??= new Promise<void>((resolve) => {
+        wake = resolve;
+      });
+      return waiting;
+    },
+  };
+}
+
+/** A slice may change its Service in life (the label is mutable), so both sides are kept. */
+function indexSlice(
+  slicesOf: Map<string, Set<string>>,
+  key: string,
+  before: EndpointSlice | undefined,
+  after: EndpointSlice | undefined,
+): void {
+  if (before !== undefined && before.service !== after?.service) {
+    const keys = slicesOf.get(before.service);
+    keys?.delete(key);
+    if (keys?.size === 0) slicesOf.delete(before.service);
+  }
+  if (after !== undefined) {
+    const keys = slicesOf.get(after.service);
+    if (keys === undefined) slicesOf.set(after.service, new Set([key]));
+    else keys.add(key);
+  }
+}
