@@ -1,8 +1,18 @@
 import type { Ip, Prefix } from '../core/ip.ts';
 
-/** The validated configuration file. Schema and defaults: src/config. */
+/** How much the daemon logs. */
+export type LogLevel = 'trace' | 'debug' | 'info' | 'warn' | 'error';
+
+/** The validated configuration file. Schema, bounds and defaults: src/config/schema.ts. */
 export interface Config {
+  /** Name of this daemon's Node object. */
   readonly nodeName: string;
+  readonly kube: {
+    /** Path of a kubeconfig; empty: the pod's service account. */
+    readonly kubeconfig: string;
+    /** Replaces the server of the credentials: `https://…`, `http://…` or `unix:/path`; empty: as they say. */
+    readonly server: string;
+  };
   readonly vpp: {
     readonly apiSocket: string;
     readonly statsSocket: string;
@@ -39,4 +49,17 @@ export interface Config {
     /** `subnet`: tunnel only to nodes of another subnet; `full`: to all; `none`: never. */
     readonly mode: 'subnet' | 'full' | 'none';
   };
+  readonly cni: {
+    /** Unix socket on which the CNI executable finds the daemon. */
+    readonly socket: string;
+  };
+  /** What must survive a restart of the daemon: address leases, attachments, the uplink's addresses. */
+  readonly stateDir: string;
+  readonly control: {
+    /** Unix socket on which `kvr` finds the daemon. */
+    readonly socket: string;
+  };
+  readonly health: { readonly address: Ip; readonly port: number };
+  readonly metrics: { readonly address: Ip; readonly port: number };
+  readonly log: { readonly level: LogLevel };
 }

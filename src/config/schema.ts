@@ -1,0 +1,248 @@
+import { z } from 'zod';
+import { type Ip, ip, type Prefix, parseIp, parsePrefix } from '../core/ip.ts';
+import type { Config } from '../model/config.ts';
+
+/**
+ * The configuration file as a schema: shape, bounds, defaults and the sentence that documents
+ * each field. docs/config.md is generated from it, so there is one place to change.
+ *
+ * `restart` marks a field whose new value takes effect only when the daemon starts again (a
+ * socket that is open, a name that everything hangs on). All others are live: they are facts
+ * like any other, and the planners plan with the new value.
+ */
+interface FieldMeta {
+  readonly description: string;
+  readonly restart?: boolean;
+  readonly examples?: readonly string[];
+}
+
+/** sun_path holds 108 bytes with the closing NUL (unix(7)). */
+const socketPathMaxBytes = 107;
+/** One more than that is never useful and each entry costs a row. */
+const listMax = 256;
+
+function meta<Schema extends z.ZodType>(schema: Schema, fields: FieldMeta): Schema {
+  return schema.meta({ ...fields });
+}
+
+const absolutePath = z
+  .string()
+  .refine((text) => text.startsWith('/'), 'must be an absolute path')
+  .refine((text) => !text.includes('\0'), 'must not contain NUL');
+
+const socketPath = absolutePath.refine(
+  (text) => Buffer.byteLength(text) <= socketPathMaxBytes,
+  `must be at most ${socketPathMaxBytes} bytes, the kernel's limit for a unix socket`,
+);
+
+const portNumber = z.int().min(1).max(65535);
+
+const address = z.string().transform((text, context): Ip => {
+  const value = parseIp(text);
+  if (value !== undefined) return value;
+  context.addIssue({ code: 'custom', message: `not an IP address: ${JSON.stringify(text)}` });
+  return z.NEVER;
+});
+
+const prefix = z.string().transform((text, context): Prefix => {
+  const value = parsePrefix(text);
+  if (value !== undefined) return value;
+  context.addIssue({
+    code: 'custom',
+    message: `not a prefix such as 10.0.0.0/8 or fd00::/64: ${JSON.stringify(text)}`,
+  });
+  return z.NEVER;
+});
+
+/** RFC 1123 subdomain, as Kubernetes demands of a Node's name. */
+const nodeName = z
+  .string()
+  .max(253)
+  .regex(/^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$/, 'must be the name of a Node (RFC 1123, lower case)');
+
+/** Linux: IFNAMSIZ is 16 with the closing NUL; no slash, no white space, not `.` or `..`. */
+const interfaceName = z
+  .string()
+  .regex(/^(?!\.{1,2}$)[^\s/:]{1,15}$/, 'must be a network interface name of 1 to 15 bytes');
+
+const serverUrl = z
+  .string()
+  .refine(
+    (text) => text === '' || /^(https?:\/\/\S+|unix:\/\S+)$/.test(text),
+    'must be https://…, http://… or unix:/path',
+  );
+
+const routerId = z.string().refine((text) => {
+  const value = parseIp(text);
+  return text === '' || (value !== undefined && !value.includes(':') && value !== '0.0.0.0');
+}, 'must be an IPv4 address other than 0.0.0.0 (RFC 6286)');
+
+const prefixes = z.array(prefix).max(listMax);
+const addresses = z.array(address).max(listMax);
+
+const kube = z
+  .strictObject({
+    kubeconfig: meta(z.union([z.literal(''), absolutePath]).default(''), {
+      description: 'Path of a kubeconfig. Empty: the service account of the pod.',
+      restart: true,
+    }),
+    server: meta(serverUrl.default(''), {
+      description:
+        'Replaces the server that the credentials name: `https://…`, `http://…` or `unix:/path`. Set it in a cluster: the router must not need the `kubernetes` Service that it programs.',
+      restart: true,
+      examples: ['https://192.0.2.10:6443'],
+    }),
+  })
+  .prefault({});
+
+const vpp = z
+  .strictObject({
+    apiSocket: meta(socketPath.default('/run/vpp/api.sock'), {
+      description: "Unix socket of VPP's binary API (`socksvr { socket-name … }`).",
+      restart: true,
+    }),
+    statsSocket: meta(socketPath.default('/run/vpp/stats.sock'), {
+      description: "Unix socket of VPP's stats segment (`statseg { socket-name … }`).",
+      restart: true,
+    }),
+  })
+  .prefault({});
+
+const pods = z
+  .strictObject({
+    interfaceKind: meta(z.enum(['auto', 'veth', 'tap']).default('auto'), {
+      description:
+        "Kind of a new pod's interface. `auto`: tap where `/dev/vhost-net` exists, otherwise veth.",
+    }),
+    mtu: meta(z.int().min(1280).max(9000).default(1480), {
+      description:
+        "Bytes of a pod's packet; for new pods. At most the uplink's MTU less the tunnel's header (20 over IPv4, 40 over IPv6). Lower bound: RFC 8200.",
+    }),
+    clusterCidrs: meta(prefixes.default([]), {
+      description: 'Prefixes of the pods of the whole cluster, v4 and v6: never masqueraded.',
+      examples: ['10.244.0.0/16'],
+    }),
+  })
+  .prefault({});
+
+const services = z
+  .strictObject({
+    cidrs: meta(prefixes.default([]), {
+      description:
+        "The API server's service prefixes. What no Service translates is answered with ICMP unreachable instead of leaking to the default route.",
+      examples: ['10.96.0.0/16'],
+    }),
+    nodePortAddresses: meta(prefixes.default([]), {
+      description: "NodePorts answer on the node's addresses inside these. Empty: on all of them.",
+    }),
+  })
+  .prefault({});
+
+const bgp = z
+  .strictObject({
+    enabled: meta(z.boolean().default(true), {
+      description: 'False: no routes are announced or learned.',
+      restart: true,
+    }),
+    apiSocket: meta(socketPath.default('/run/kube-vpp-router/gobgp.sock'), {
+      description: "Unix socket of GoBGP's gRPC API (`gobgpd --api-hosts unix://…`).",
+      restart: true,
+    }),
+    asn: meta(z.int().min(1).max(4294967294).default(64512), {
+      description: 'Autonomous system of this node (RFC 6793; 0 and 4294967295 are reserved).',
+    }),
+    port: meta(portNumber.default(179), { description: 'TCP port of the BGP speakers.' }),
+    routerId: meta(routerId.default(''), {
+      description: "BGP identifier. Empty: the node's first IPv4 address.",
+    }),
+    listenAddresses: meta(addresses.default([]), {
+      description: "Addresses to listen on. Empty: the node's own.",
+    }),
+    holdTimeSeconds: meta(z.int().min(3).max(65535).default(90), {
+      description: 'Proposed hold time (RFC 4271 section 4.2).',
+    }),
+  })
+  .prefault({});
+
+const overlay = z
+  .strictObject({
+    mode: meta(z.enum(['subnet', 'full', 'none']).default('subnet'), {
+      description:
+        'Which nodes are reached through an IPIP tunnel. `subnet`: those of another subnet; `full`: all; `none`: no node.',
+    }),
+  })
+  .prefault({});
+
+function listener(what: string, port: number) {
+  return z
+    .strictObject({
+      address: meta(address.default(ip('127.0.0.1')), {
+        description: `Address on which ${what} is served.`,
+        restart: true,
+      }),
+      port: meta(portNumber.default(port), {
+        description: `TCP port on which ${what} is served.`,
+        restart: true,
+      }),
+    })
+    .prefault({});
+}
+
+/** The file. `nodeName` has its default from the environment: `parseConfig`. */
+export const configSchema = z.strictObject({
+  nodeName: meta(nodeName, {
+    description:
+      "Name of this daemon's Node. Default: environment variable `NODE_NAME`, otherwise the host name.",
+    restart: true,
+  }),
+  // Prefaulted although it has a required field: the problem then names that field.
+  uplink: z
+    .strictObject({
+      interface: meta(interfaceName, {
+        description: 'Kernel name of the network interface that VPP takes over. Required.',
+        restart: true,
+        examples: ['eth0'],
+      }),
+    })
+    .prefault({} as { interface: string }),
+  kube,
+  vpp,
+  pods,
+  services,
+  bgp,
+  overlay,
+  cni: z
+    .strictObject({
+      socket: meta(socketPath.default('/run/kube-vpp-router/cni.sock'), {
+        description: 'Unix socket on which the CNI executable finds the daemon.',
+        restart: true,
+      }),
+    })
+    .prefault({}),
+  stateDir: meta(absolutePath.default('/var/lib/kube-vpp-router'), {
+    description:
+      "Directory of what must survive a restart: address leases, attachments, the uplink's addresses.",
+    restart: true,
+  }),
+  control: z
+    .strictObject({
+      socket: meta(socketPath.default('/run/kube-vpp-router/control.sock'), {
+        description: 'Unix socket on which `kvr` finds the daemon.',
+        restart: true,
+      }),
+    })
+    .prefault({}),
+  // 10256 and 10249 are kube-proxy's ports (KP-52, KP-56): probes and scrapes need no change.
+  health: listener('health (`/livez`, `/readyz`, `/healthz`)', 10256),
+  metrics: listener('metrics (`/metrics`)', 10249),
+  log: z
+    .strictObject({
+      level: meta(z.enum(['trace', 'debug', 'info', 'warn', 'error']).default('info'), {
+        description: 'The least important lines that are logged.',
+      }),
+    })
+    .prefault({}),
+});
+
+/** Compile-time proof that what the schema yields is what the rest of the daemon reads. */
+export type CheckedConfig = z.output<typeof configSchema> extends Config ? Config : never;
