@@ -53,7 +53,7 @@ export function fileProblem(reason: string): Problem {
 
 /** kubelet's rule: the host name in lower case. */
 function defaultNodeName(env: Readonly<Record<string, string | undefined>>): string {
-  const name = env['NODE_NAME'];
+  const name = env.NODE_NAME;
   return name === undefined || name === '' ? hostname().toLowerCase() : name;
 }
 

@@ -47,7 +47,7 @@ function findRestartFields(): FieldPath[] {
 }
 
 function isRestart(field: { meta(): Record<string, unknown> | undefined }): boolean {
-  return field.meta()?.['restart'] === true;
+  return field.meta()?.restart === true;
 }
 
 function valueAt(root: unknown, path: FieldPath): unknown {

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { controlSocketDefault } from '../core/control-api.ts';
 import { type Ip, ip, type Prefix, parseIp, parsePrefix } from '../core/ip.ts';
 import type { Config } from '../model/config.ts';
 
@@ -226,7 +227,7 @@ export const configSchema = z.strictObject({
   }),
   control: z
     .strictObject({
-      socket: meta(socketPath.default('/run/kube-vpp-router/control.sock'), {
+      socket: meta(socketPath.default(controlSocketDefault), {
         description: 'Unix socket on which `kvr` finds the daemon.',
         restart: true,
       }),

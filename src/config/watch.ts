@@ -62,7 +62,10 @@ export function watchConfig(options: {
   function take(text: string): void {
     lastText = text;
     const next = parseConfig(text, env);
-    if (!next.ok) return options.onProblems(next.problems);
+    if (!next.ok) {
+      options.onProblems(next.problems);
+      return;
+    }
     const kept = keepRunning(running, next.value);
     running = kept.config;
     options.store.commit('config', [['config', running]]);

@@ -1,0 +1,109 @@
+/**
+ * What the daemon's control socket serves: the contract of the daemon and `kvr`.
+ *
+ * HTTP over a unix socket, GET only, JSON. A list is `{ "items": […] }`, an error is
+ * `{ "error": "…" }` with a status of 400 or more.
+ */
+export const controlSocketDefault = '/run/kube-vpp-router/control.sock';
+
+export type Gate = 'live' | 'ready';
+
+/** One answer to "is it well?", with the reason in both cases. */
+export interface Check {
+  readonly name: string;
+  /** `live`: only a restart of the daemon can help. `ready`: it works on it. */
+  readonly gate: Gate;
+  readonly ok: boolean;
+  readonly reason: string;
+}
+
+export type RowStatus = 'done' | 'pending' | 'failed';
+
+/** One row of a table. */
+export interface RowView {
+  readonly key: string;
+  /** The row as its table prints it. */
+  readonly line: string;
+  readonly status: RowStatus;
+  /** Why it failed; empty otherwise. */
+  readonly error: string;
+}
+
+/** One table and how far its rows are. */
+export interface TableView {
+  readonly name: string;
+  readonly desired: number;
+  readonly applied: number;
+  readonly failed: number;
+}
+
+/** One frontend of a Service. */
+export interface ServiceView {
+  /** `namespace/name:port`. */
+  readonly service: string;
+  /** What sort of address the frontend is, such as `ClusterIP` or `NodePort`. */
+  readonly kind: string;
+  /** `10.96.0.10:53/udp`. */
+  readonly frontend: string;
+  /** Empty when the Service has no usable endpoint. */
+  readonly backends: readonly string[];
+  readonly status: RowStatus;
+  readonly error: string;
+}
+
+/** A pod of this node that CNI ADD attached. */
+export interface PodView {
+  readonly pod: string;
+  readonly ips: readonly string[];
+  readonly interface: string;
+  readonly kind: string;
+  readonly containerId: string;
+  readonly status: RowStatus;
+  readonly error: string;
+}
+
+/** A BGP session. */
+export interface PeerView {
+  readonly address: string;
+  readonly asn: number;
+  /** RFC 4271 section 8.2.2: idle, connect, active, opensent, openconfirm, established. */
+  readonly state: string;
+  readonly uptimeSeconds: number;
+  readonly received: number;
+  readonly advertised: number;
+  readonly description: string;
+  readonly lastError: string;
+}
+
+/** A `Problem` as it travels. */
+export interface ErrorView {
+  readonly object: string;
+  readonly field: string;
+  readonly reason: string;
+}
+
+export const traceProtocols = ['tcp', 'udp', 'sctp', 'icmp'] as const;
+export type TraceProtocol = (typeof traceProtocols)[number];
+
+/** A packet whose way is asked for. */
+export interface TraceRequest {
+  readonly source: string;
+  readonly destination: string;
+  readonly protocol: TraceProtocol;
+  /** 0 for ICMP. */
+  readonly port: number;
+}
+
+/** The way of a packet, as the rows say. */
+export interface TraceView {
+  readonly steps: readonly { readonly at: string; readonly what: string }[];
+  readonly verdict: string;
+}
+
+/** The answer to `GET /status`. */
+export interface StatusView {
+  readonly node: string;
+  readonly version: string;
+  readonly ready: boolean;
+  readonly checks: readonly Check[];
+}

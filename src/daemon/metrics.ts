@@ -1,0 +1,237 @@
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import type { Ip } from '../core/ip.ts';
+import { type HttpServer, serveHttp } from './http.ts';
+import type { DaemonView } from './view.ts';
+
+/**
+ * Prometheus metrics. Where kube-proxy has a name for a thing, that name is used, so dashboards
+ * and alerts keep working (spec KP-56 and its list of names); the others begin with `kvr_`.
+ *
+ * What can be looked up when somebody scrapes (rows, problems, sources, targets) is looked up
+ * then, through the view; only what happens in between is counted. No label takes values from
+ * users' objects, so the number of series is bounded by the code.
+ */
+type ScrapeView = Pick<DaemonView, 'tables' | 'problems' | 'sources' | 'targets' | 'version'>;
+
+export type Metrics = ReturnType<typeof createMetrics>;
+
+/** kube-proxy's buckets of the SLI: 0.25, 0.5, then seconds, five seconds, half minutes. */
+const programmingBuckets = [
+  0.25,
+  0.5,
+  ...range(1, 59, 1),
+  ...range(60, 115, 5),
+  ...range(120, 300, 30),
+];
+/** 0.1 ms to 26 s, each four times the one before. */
+const durationBuckets = Array.from({ length: 10 }, (_, i) => 0.0001 * 4 ** i);
+const kubeProxyDurationBuckets = Array.from({ length: 15 }, (_, i) => 0.001 * 2 ** i);
+
+function range(from: number, to: number, step: number): number[] {
+  return Array.from({ length: Math.floor((to - from) / step) + 1 }, (_, i) => from + i * step);
+}
+
+/** `view` gives undefined until the daemon is wired; then scrapes see its rows. */
+export function createMetrics(view: () => ScrapeView | undefined) {
+  const registry = new Registry();
+  collectDefaultMetrics({ register: registry });
+  collectView(registry, view);
+  return { registry, ...kubeProxyMetrics(registry), ...ownMetrics(registry) };
+}
+
+/** Serves `/metrics` and `/proxyMode` until the signal aborts or the result is disposed. */
+export function serveMetrics(options: {
+  readonly metrics: Pick<Metrics, 'registry'>;
+  readonly listen: { readonly address: Ip; readonly port: number };
+  readonly signal: AbortSignal;
+}): Promise<HttpServer> {
+  const { registry } = options.metrics;
+  return serveHttp(
+    { kind: 'tcp', ...options.listen },
+    async (url) => {
+      if (url.pathname === '/proxyMode') return { status: 200, type: 'text/plain', body: 'vpp' };
+      if (url.pathname !== '/metrics') return undefined;
+      return { status: 200, type: registry.contentType, body: await registry.metrics() };
+    },
+    options.signal,
+  );
+}
+
+function kubeProxyMetrics(registry: Registry) {
+  const registers = [registry];
+  const changes = (what: string) => ({
+    pending: new Gauge({
+      name: `kubeproxy_sync_proxy_rules_${what}_changes_pending`,
+      help: `Changes of ${what}s that no round has taken up yet.`,
+      registers,
+    }),
+    total: new Counter({
+      name: `kubeproxy_sync_proxy_rules_${what}_changes_total`,
+      help: `Changes of ${what}s seen.`,
+      registers,
+    }),
+  });
+  return {
+    /** From the EndpointSlice's trigger time to the reply of the data plane: the SLI. */
+    programming: new Histogram({
+      name: 'kubeproxy_network_programming_duration_seconds',
+      help: 'From the change of an endpoint to its being in force.',
+      labelNames: ['ip_family'] as const,
+      buckets: programmingBuckets,
+      registers,
+    }),
+    syncDuration: new Histogram({
+      name: 'kubeproxy_sync_proxy_rules_duration_seconds',
+      help: 'Duration of a round that changed service translations.',
+      labelNames: ['ip_family'] as const,
+      buckets: kubeProxyDurationBuckets,
+      registers,
+    }),
+    lastSync: new Gauge({
+      name: 'kubeproxy_sync_proxy_rules_last_timestamp_seconds',
+      help: 'When the last round ended, seconds since the epoch.',
+      registers,
+    }),
+    lastQueued: new Gauge({
+      name: 'kubeproxy_sync_proxy_rules_last_queued_timestamp_seconds',
+      help: 'When the last change arrived, seconds since the epoch.',
+      registers,
+    }),
+    endpointChanges: changes('endpoint'),
+    serviceChanges: changes('service'),
+    translationFailures: new Counter({
+      name: 'kubeproxy_sync_proxy_rules_vpp_failures_total',
+      help: 'Service translations that VPP refused.',
+      registers,
+    }),
+    healthz: new Counter({
+      name: 'kubeproxy_proxy_healthz_total',
+      help: 'Answers of /healthz.',
+      labelNames: ['code'] as const,
+      registers,
+    }),
+    livez: new Counter({
+      name: 'kubeproxy_proxy_livez_total',
+      help: 'Answers of /livez.',
+      labelNames: ['code'] as const,
+      registers,
+    }),
+  };
+}
+
+function ownMetrics(registry: Registry) {
+  const registers = [registry];
+  return {
+    roundDuration: new Histogram({
+      name: 'kvr_round_duration_seconds',
+      help: 'A round of the loop: snapshot, plan, diff, apply.',
+      buckets: durationBuckets,
+      registers,
+    }),
+    planDuration: new Histogram({
+      name: 'kvr_plan_duration_seconds',
+      help: 'Planning of one round.',
+      labelNames: ['planner'] as const,
+      buckets: durationBuckets,
+      registers,
+    }),
+    stageDuration: new Histogram({
+      name: 'kvr_stage_duration_seconds',
+      help: 'Writing the changes of one table in one round.',
+      labelNames: ['stage', 'operation'] as const,
+      buckets: durationBuckets,
+      registers,
+    }),
+    rowChanges: new Counter({
+      name: 'kvr_row_changes_total',
+      help: 'Rows written (put) or removed (delete), by outcome (done, failed).',
+      labelNames: ['table', 'operation', 'outcome'] as const,
+      registers,
+    }),
+    connects: new Counter({
+      name: 'kvr_target_connects_total',
+      help: 'Connections made to a target; more than one means that it was lost.',
+      labelNames: ['target'] as const,
+      registers,
+    }),
+    requestDuration: new Histogram({
+      name: 'kvr_request_duration_seconds',
+      help: 'API requests to a target, from writing to the reply.',
+      labelNames: ['target'] as const,
+      buckets: durationBuckets,
+      registers,
+    }),
+    cniDuration: new Histogram({
+      name: 'kvr_cni_duration_seconds',
+      help: 'CNI calls, by command and outcome (done, failed).',
+      labelNames: ['command', 'outcome'] as const,
+      buckets: durationBuckets,
+      registers,
+    }),
+    peers: new Gauge({
+      name: 'kvr_bgp_peers',
+      help: 'BGP sessions by state.',
+      labelNames: ['state'] as const,
+      registers,
+    }),
+    learnedRoutes: new Gauge({
+      name: 'kvr_bgp_learned_routes',
+      help: 'Prefixes learned from BGP peers.',
+      registers,
+    }),
+  };
+}
+
+/** Gauges that are computed by looking, when somebody scrapes. */
+function collectView(registry: Registry, view: () => ScrapeView | undefined): void {
+  const looked = <Label extends string>(
+    name: string,
+    help: string,
+    labelNames: readonly Label[],
+    fill: (gauge: Gauge<Label>, now: ScrapeView) => void,
+  ) =>
+    new Gauge<Label>({
+      name,
+      help,
+      labelNames,
+      registers: [registry],
+      collect() {
+        this.reset();
+        const now = view();
+        if (now !== undefined) fill(this, now);
+      },
+    });
+  looked('kvr_build_info', 'Always 1; the version is a label.', ['version'], (gauge, now) =>
+    gauge.set({ version: now.version }, 1),
+  );
+  looked('kvr_rows', 'Rows of a table by state.', ['table', 'state'], (gauge, now) => {
+    for (const table of now.tables()) {
+      gauge.set({ table: table.name, state: 'desired' }, table.desired);
+      gauge.set({ table: table.name, state: 'applied' }, table.applied);
+      gauge.set({ table: table.name, state: 'failed' }, table.failed);
+    }
+  });
+  looked('kvr_problems', "Problems of users' objects, by kind.", ['kind'], (gauge, now) => {
+    for (const problem of now.problems()) gauge.inc({ kind: problem.object.split('/')[0] ?? '' });
+  });
+  looked('kvr_source_synced', '1 when a source is complete.', ['source'], (gauge, now) => {
+    for (const source of now.sources()) gauge.set({ source: source.name }, Number(source.synced));
+  });
+  looked(
+    'kvr_source_last_event_timestamp_seconds',
+    'When a source last said something, seconds since the epoch.',
+    ['source'],
+    (gauge, now) => {
+      for (const source of now.sources()) {
+        if (source.lastEventMs !== undefined) {
+          gauge.set({ source: source.name }, source.lastEventMs / 1000);
+        }
+      }
+    },
+  );
+  looked('kvr_target_connected', '1 while connected to a target.', ['target'], (gauge, now) => {
+    for (const target of now.targets()) {
+      gauge.set({ target: target.name }, Number(target.connected));
+    }
+  });
+}

@@ -1,0 +1,57 @@
+import type {
+  Check,
+  ErrorView,
+  PeerView,
+  PodView,
+  RowView,
+  ServiceView,
+  TableView,
+  TraceRequest,
+  TraceView,
+} from '../core/control-api.ts';
+import type { Stage } from '../desired/table.ts';
+
+/** How far the data plane is behind what the cluster said (KP-52). */
+export interface Freshness {
+  /** When the last round ended, ms since the epoch; undefined before the first. */
+  readonly lastUpdatedMs: number | undefined;
+  /** When the oldest change arrived that is not yet in force; undefined when there is none. */
+  readonly oldestPendingMs: number | undefined;
+  /** False while the Node is being deleted or about to be (KEP-3836). */
+  readonly nodeEligible: boolean;
+}
+
+/** A source of facts as metrics and checks see it. */
+export interface SourceView {
+  readonly name: string;
+  readonly synced: boolean;
+  /** ms since the epoch; undefined before the first event. */
+  readonly lastEventMs: number | undefined;
+}
+
+/** A target as metrics and checks see it. */
+export interface TargetView {
+  readonly name: string;
+  readonly connected: boolean;
+}
+
+/**
+ * What the periphery (health, metrics, control socket) may see of the running daemon. Nothing
+ * behind it can be changed through it, and nothing of it is stored: each call looks.
+ */
+export interface DaemonView {
+  readonly nodeName: string;
+  readonly version: string;
+  checks(): readonly Check[];
+  freshness(): Freshness;
+  tables(): readonly TableView[];
+  rows(table: Stage): readonly RowView[];
+  services(): readonly ServiceView[];
+  pods(): readonly PodView[];
+  problems(): readonly ErrorView[];
+  sources(): readonly SourceView[];
+  targets(): readonly TargetView[];
+  /** Asks GoBGP; rejects when it does not answer. */
+  peers(signal: AbortSignal): Promise<readonly PeerView[]>;
+  trace(request: TraceRequest, signal: AbortSignal): Promise<TraceView>;
+}
