@@ -56,7 +56,10 @@ export type Facts = { readonly [K in FactKind]: ReadonlyMap<string, FactTypes[K]
   readonly slicesOf: ReadonlyMap<string, ReadonlySet<string>>;
 };
 
-export type ChangedKeys = { readonly [K in FactKind]?: ReadonlySet<string> };
+export type ChangedKeys = { readonly [K in FactKind]?: ReadonlySet<string> } & {
+  /** Keys of the Services that gained, lost or changed a slice. */
+  readonly slicesOf?: ReadonlySet<string>;
+};
 
 export interface Snapshot {
   /** Grows by one with every commit. */
@@ -94,7 +97,7 @@ export function createStore(): Store {
   const facts = Object.fromEntries(factKinds.map((kind) => [kind, new Map()])) as MutableFacts;
   const slicesOf = new Map<string, Set<string>>();
   const synced = new Set<FactKind>();
-  let changed = new Map<FactKind, Set<string>>();
+  let changed = new Map<FactKind | 'slicesOf', Set<string>>();
   let revision = 0;
   let takenRevision = 0;
   let wake: (() => void) | undefined;
@@ -102,7 +105,7 @@ export function createStore(): Store {
 
   const view: Facts = { ...facts, slicesOf };
 
-  function mark(kind: FactKind, key: string): void {
+  function mark(kind: FactKind | 'slicesOf', key: string): void {
     const keys = changed.get(kind);
     if (keys === undefined) changed.set(kind, new Set([key]));
     else keys.add(key);
@@ -114,9 +117,29 @@ export function createStore(): Store {
     if (before === fact) return;
     if (fact === undefined) map.delete(key);
     else map.set(key, fact);
-    if (kind === 'slices')
-      indexSlice(slicesOf, key, before as EndpointSlice, fact as EndpointSlice);
+    if (kind === 'slices') putSlice(key, before as EndpointSlice, fact as EndpointSlice);
     mark(kind, key);
+  }
+
+  /** A slice may change its Service in life (the label is mutable), so both sides are marked. */
+  function putSlice(
+    key: string,
+    before: EndpointSlice | undefined,
+    after: EndpointSlice | undefined,
+  ): void {
+    if (before !== undefined) mark('slicesOf', before.service);
+    if (after !== undefined) mark('slicesOf', after.service);
+    if (before?.service === after?.service) return;
+    if (before !== undefined) {
+      const keys = slicesOf.get(before.service);
+      keys?.delete(key);
+      if (keys?.size === 0) slicesOf.delete(before.service);
+    }
+    if (after !== undefined) {
+      const keys = slicesOf.get(after.service);
+      if (keys === undefined) slicesOf.set(after.service, new Set([key]));
+      else keys.add(key);
+    }
   }
 
   function committed(): void {
@@ -161,23 +184,4 @@ export function createStore(): Store {
       return waiting;
     },
   };
-}
-
-/** A slice may change its Service in life (the label is mutable), so both sides are kept. */
-function indexSlice(
-  slicesOf: Map<string, Set<string>>,
-  key: string,
-  before: EndpointSlice | undefined,
-  after: EndpointSlice | undefined,
-): void {
-  if (before !== undefined && before.service !== after?.service) {
-    const keys = slicesOf.get(before.service);
-    keys?.delete(key);
-    if (keys?.size === 0) slicesOf.delete(before.service);
-  }
-  if (after !== undefined) {
-    const keys = slicesOf.get(after.service);
-    if (keys === undefined) slicesOf.set(after.service, new Set([key]));
-    else keys.add(key);
-  }
 }

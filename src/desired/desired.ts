@@ -1,0 +1,155 @@
+import { compareText } from '../core/ip.ts';
+import type { Problem } from '../core/problem.ts';
+import type { Plan } from './plan.ts';
+import { type Stage, stages, type Table } from './table.ts';
+import { tables } from './tables.ts';
+
+/**
+ * The desired state: the union of the plans of all owners, with the keys that changed.
+ *
+ * Two owners may claim one key (two Services with the same externalIP and port). Then the
+ * planner that stands earlier in the list wins, among equals the smaller owner name, whatever
+ * the order of events; the loser becomes a problem. Nothing is lost: when the winner goes, the
+ * loser's row takes its place.
+ */
+export interface Desired {
+  /** Replaces the plan of one owner. */
+  put(planner: { readonly name: string; readonly rank: number }, owner: string, plan: Plan): void;
+  row(table: Stage, key: string): unknown;
+  keys(table: Stage): Iterable<string>;
+  count(table: Stage): number;
+  /** Keys whose row may have changed since the last call. */
+  takeChanged(): ReadonlyMap<Stage, ReadonlySet<string>>;
+  problems(): readonly Problem[];
+  /** Owners that have a plan of this planner. */
+  ownersOf(planner: string): Iterable<string>;
+}
+
+interface Claim {
+  readonly rank: number;
+  readonly owner: string;
+  readonly row: unknown;
+}
+
+interface State {
+  readonly claims: ReadonlyMap<Stage, Map<string, Claim | readonly Claim[]>>;
+  readonly owned: Map<string, Map<string, readonly (readonly [Stage, string])[]>>;
+  readonly problems: Map<string, readonly Problem[]>;
+  /** Keys that more than one owner claims. */
+  readonly contested: Map<string, readonly [Stage, string]>;
+  changed: Map<Stage, Set<string>>;
+}
+
+export function createDesired(): Desired {
+  const state: State = {
+    claims: new Map(stages.map((stage) => [stage, new Map()])),
+    owned: new Map(),
+    problems: new Map(),
+    contested: new Map(),
+    changed: new Map(),
+  };
+  return {
+    put: (planner, owner, plan) => putPlan(state, planner, owner, plan),
+    row: (stage, key) => firstOf(state.claims.get(stage)?.get(key))?.row,
+    keys: (stage) => state.claims.get(stage)?.keys() ?? [],
+    count: (stage) => state.claims.get(stage)?.size ?? 0,
+    takeChanged() {
+      const taken = state.changed;
+      state.changed = new Map();
+      return taken;
+    },
+    problems() {
+      const lost = [...state.contested.values()].flatMap(([stage, key]) =>
+        lostClaims(stage, key, listOf(state.claims.get(stage)?.get(key))),
+      );
+      return [...[...state.problems.values()].flat(), ...lost];
+    },
+    ownersOf: (planner) => state.owned.get(planner)?.keys() ?? [],
+  };
+}
+
+function putPlan(
+  state: State,
+  { name, rank }: { readonly name: string; readonly rank: number },
+  owner: string,
+  plan: Plan,
+): void {
+  let owners = state.owned.get(name);
+  if (owners === undefined) {
+    owners = new Map();
+    state.owned.set(name, owners);
+  }
+  const keys: (readonly [Stage, string])[] = [];
+  for (const stage of stages) {
+    const rows = plan.rows[stage];
+    if (rows === undefined) continue;
+    const table: Table<unknown> = tables[stage];
+    for (const row of rows) {
+      const key = table.key(row);
+      claim(state, stage, key, { rank, owner, row });
+      keys.push([stage, key]);
+    }
+  }
+  const kept = new Set(keys.map(([stage, key]) => `${stage} ${key}`));
+  for (const [stage, key] of owners.get(owner) ?? [])
+    if (!kept.has(`${stage} ${key}`)) release(state, stage, key, { rank, owner });
+  if (keys.length === 0) owners.delete(owner);
+  else owners.set(owner, keys);
+  if (plan.problems.length === 0) state.problems.delete(`${name} ${owner}`);
+  else state.problems.set(`${name} ${owner}`, plan.problems);
+}
+
+function claim(state: State, stage: Stage, key: string, entry: Claim): void {
+  const before = state.claims.get(stage)?.get(key);
+  if (before === undefined) state.claims.get(stage)?.set(key, entry);
+  else setClaims(state, stage, key, [...listOf(before).filter((c) => !sameOwner(c, entry)), entry]);
+  mark(state, stage, key);
+}
+
+function release(
+  state: State,
+  stage: Stage,
+  key: string,
+  owner: Pick<Claim, 'rank' | 'owner'>,
+): void {
+  const rest = listOf(state.claims.get(stage)?.get(key)).filter((c) => !sameOwner(c, owner));
+  setClaims(state, stage, key, rest);
+  mark(state, stage, key);
+}
+
+function setClaims(state: State, stage: Stage, key: string, list: readonly Claim[]): void {
+  const sorted = list.toSorted((a, b) => a.rank - b.rank || compareText(a.owner, b.owner));
+  const first = sorted[0];
+  if (first === undefined) state.claims.get(stage)?.delete(key);
+  else state.claims.get(stage)?.set(key, sorted.length === 1 ? first : sorted);
+  if (sorted.length > 1) state.contested.set(`${stage} ${key}`, [stage, key]);
+  else state.contested.delete(`${stage} ${key}`);
+}
+
+function mark(state: State, stage: Stage, key: string): void {
+  const keys = state.changed.get(stage);
+  if (keys === undefined) state.changed.set(stage, new Set([key]));
+  else keys.add(key);
+}
+
+function firstOf(entry: Claim | readonly Claim[] | undefined): Claim | undefined {
+  return Array.isArray(entry) ? (entry as readonly Claim[])[0] : (entry as Claim | undefined);
+}
+
+function listOf(entry: Claim | readonly Claim[] | undefined): readonly Claim[] {
+  if (entry === undefined) return [];
+  return Array.isArray(entry) ? (entry as readonly Claim[]) : [entry as Claim];
+}
+
+function sameOwner(a: Pick<Claim, 'rank' | 'owner'>, b: Pick<Claim, 'rank' | 'owner'>): boolean {
+  return a.rank === b.rank && a.owner === b.owner;
+}
+
+function lostClaims(stage: Stage, key: string, list: readonly Claim[]): Problem[] {
+  const winner = list[0]?.owner ?? '';
+  return list.slice(1).map((claim) => ({
+    object: claim.owner,
+    field: stage,
+    reason: `${key} is already used by ${winner}, which keeps it`,
+  }));
+}
