@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { controlSocketDefault } from '../core/control-api.ts';
-import { type Ip, ip, type Prefix, parseIp, parsePrefix } from '../core/ip.ts';
+import { type Ip, type Prefix, parseIp, parsePrefix } from '../core/ip.ts';
 import type { Config } from '../model/config.ts';
 
 /**
@@ -119,7 +119,7 @@ const pods = z
       description:
         "Bytes of a pod's packet; for new pods. At most the uplink's MTU less the tunnel's header (20 over IPv4, 40 over IPv6). Lower bound: RFC 8200.",
     }),
-    clusterCidrs: meta(prefixes.default([]), {
+    clusterCidrs: meta(prefixes.prefault([]), {
       description: 'Prefixes of the pods of the whole cluster, v4 and v6: never masqueraded.',
       examples: ['10.244.0.0/16'],
     }),
@@ -128,12 +128,12 @@ const pods = z
 
 const services = z
   .strictObject({
-    cidrs: meta(prefixes.default([]), {
+    cidrs: meta(prefixes.prefault([]), {
       description:
         "The API server's service prefixes. What no Service translates is answered with ICMP unreachable instead of leaking to the default route.",
       examples: ['10.96.0.0/16'],
     }),
-    nodePortAddresses: meta(prefixes.default([]), {
+    nodePortAddresses: meta(prefixes.prefault([]), {
       description: "NodePorts answer on the node's addresses inside these. Empty: on all of them.",
     }),
   })
@@ -156,7 +156,7 @@ const bgp = z
     routerId: meta(routerId.default(''), {
       description: "BGP identifier. Empty: the node's first IPv4 address.",
     }),
-    listenAddresses: meta(addresses.default([]), {
+    listenAddresses: meta(addresses.prefault([]), {
       description: "Addresses to listen on. Empty: the node's own.",
     }),
     holdTimeSeconds: meta(z.int().min(3).max(65535).default(90), {
@@ -177,7 +177,7 @@ const overlay = z
 function listener(what: string, port: number) {
   return z
     .strictObject({
-      address: meta(address.default(ip('127.0.0.1')), {
+      address: meta(address.prefault('127.0.0.1'), {
         description: `Address on which ${what} is served.`,
         restart: true,
       }),

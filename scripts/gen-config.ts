@@ -1,0 +1,4 @@
+import { writeFileSync } from 'node:fs';
+import { formatReference } from '../src/config/reference.ts';
+
+writeFileSync('docs/config.md', formatReference());
