@@ -1,3 +1,4 @@
+import type { Ip } from '../core/ip.ts';
 import type { Config } from './config.ts';
 import type {
   Attachment,
@@ -54,6 +55,8 @@ export const factKinds: readonly FactKind[] = [
 export type Facts = { readonly [K in FactKind]: ReadonlyMap<string, FactTypes[K]> } & {
   /** Keys of the slices of each Service: an index of `slices`, kept by the store. */
   readonly slicesOf: ReadonlyMap<string, ReadonlySet<string>>;
+  /** Key of the Node that has an InternalIP: an index of `nodes`, kept by the store. */
+  readonly nodeOf: ReadonlyMap<Ip, string>;
 };
 
 export type ChangedKeys = { readonly [K in FactKind]?: ReadonlySet<string> } & {
@@ -96,6 +99,7 @@ type MutableFacts = { [K in FactKind]: Map<string, FactTypes[K]> };
 export function createStore(): Store {
   const facts = Object.fromEntries(factKinds.map((kind) => [kind, new Map()])) as MutableFacts;
   const slicesOf = new Map<string, Set<string>>();
+  const nodeOf = new Map<Ip, string>();
   const synced = new Set<FactKind>();
   let changed = new Map<FactKind | 'slicesOf', Set<string>>();
   let revision = 0;
@@ -103,7 +107,7 @@ export function createStore(): Store {
   let wake: (() => void) | undefined;
   let waiting: Promise<void> | undefined;
 
-  const view: Facts = { ...facts, slicesOf };
+  const view: Facts = { ...facts, slicesOf, nodeOf };
 
   function mark(kind: FactKind | 'slicesOf', key: string): void {
     const keys = changed.get(kind);
@@ -117,29 +121,13 @@ export function createStore(): Store {
     if (before === fact) return;
     if (fact === undefined) map.delete(key);
     else map.set(key, fact);
-    if (kind === 'slices') putSlice(key, before as EndpointSlice, fact as EndpointSlice);
+    if (kind === 'slices') {
+      const slices = [before, fact] as (EndpointSlice | undefined)[];
+      for (const slice of slices) if (slice !== undefined) mark('slicesOf', slice.service);
+      indexSlice(slicesOf, key, slices[0]?.service, slices[1]?.service);
+    }
+    if (kind === 'nodes') indexNode(nodeOf, key, before as Node, fact as Node);
     mark(kind, key);
-  }
-
-  /** A slice may change its Service in life (the label is mutable), so both sides are marked. */
-  function putSlice(
-    key: string,
-    before: EndpointSlice | undefined,
-    after: EndpointSlice | undefined,
-  ): void {
-    if (before !== undefined) mark('slicesOf', before.service);
-    if (after !== undefined) mark('slicesOf', after.service);
-    if (before?.service === after?.service) return;
-    if (before !== undefined) {
-      const keys = slicesOf.get(before.service);
-      keys?.delete(key);
-      if (keys?.size === 0) slicesOf.delete(before.service);
-    }
-    if (after !== undefined) {
-      const keys = slicesOf.get(after.service);
-      if (keys === undefined) slicesOf.set(after.service, new Set([key]));
-      else keys.add(key);
-    }
   }
 
   function committed(): void {
@@ -184,4 +172,34 @@ export function createStore(): Store {
       return waiting;
     },
   };
+}
+
+function indexNode(
+  nodeOf: Map<Ip, string>,
+  key: string,
+  before: Node | undefined,
+  after: Node | undefined,
+): void {
+  for (const ip of before?.internalIps ?? []) if (nodeOf.get(ip) === key) nodeOf.delete(ip);
+  for (const ip of after?.internalIps ?? []) nodeOf.set(ip, key);
+}
+
+/** A slice may change its Service in life: the label is mutable. */
+function indexSlice(
+  slicesOf: Map<string, Set<string>>,
+  key: string,
+  before: string | undefined,
+  after: string | undefined,
+): void {
+  if (before === after) return;
+  if (before !== undefined) {
+    const keys = slicesOf.get(before);
+    keys?.delete(key);
+    if (keys?.size === 0) slicesOf.delete(before);
+  }
+  if (after !== undefined) {
+    const keys = slicesOf.get(after);
+    if (keys === undefined) slicesOf.set(after, new Set([key]));
+    else keys.add(key);
+  }
 }

@@ -1,0 +1,47 @@
+import { familyOf, type Ip } from '../core/ip.ts';
+import { emptyPlan, type Planner } from '../desired/plan.ts';
+import type { RoutePath } from '../desired/rows.ts';
+import type { Config } from '../model/config.ts';
+import type { Uplink } from '../model/facts.ts';
+import type { ChangedKeys, Facts } from '../model/store.ts';
+import { tunnelName, uplinkName } from './names.ts';
+import { needsTunnel } from './nodes.ts';
+import { isOnLink, ownPrefixes } from './uplink.ts';
+
+/**
+ * Best paths from BGP become routes: direct to a next hop in our subnet, through the node's
+ * tunnel when the next hop is a node elsewhere, and by the gateway otherwise.
+ */
+export const learnedRoutePlanner: Planner<Facts, ChangedKeys> = {
+  name: 'learned routes',
+  owners: (facts) => facts.learnedRoutes.keys(),
+  touched(_facts, changed) {
+    if (changed.config || changed.uplink || changed.nodes) return 'all';
+    return changed.learnedRoutes ?? [];
+  },
+  plan(facts, owner) {
+    const learned = facts.learnedRoutes.get(owner);
+    const uplink = facts.uplink.get(uplinkName);
+    const config = facts.config.get('config');
+    if (learned === undefined || uplink === undefined || config === undefined) return emptyPlan;
+    if (ownPrefixes(uplink).includes(learned.prefix)) return emptyPlan;
+    const ownCidrs = facts.nodes.get(config.nodeName)?.podCidrs ?? [];
+    if (ownCidrs.includes(learned.prefix)) return emptyPlan;
+    const paths = learned.nextHops.flatMap((nextHop) => pathTo(facts, uplink, config, nextHop));
+    if (paths.length === 0) {
+      const reason = `no way to next hop ${learned.nextHops.join(', ')}; the route is not used`;
+      return { rows: {}, problems: [{ object: `route/${owner}`, field: 'nextHop', reason }] };
+    }
+    return { rows: { routes: [{ prefix: learned.prefix, paths }] }, problems: [] };
+  },
+};
+
+function pathTo(facts: Facts, uplink: Uplink, config: Config, nextHop: Ip): RoutePath[] {
+  if (facts.nodeOf.has(nextHop) && needsTunnel(uplink, config, nextHop))
+    return [{ kind: 'forward', interface: tunnelName(nextHop) }];
+  if (isOnLink(uplink, nextHop)) return [{ kind: 'forward', interface: uplinkName, nextHop }];
+  const gateway = uplink.gateways.find((address) => familyOf(address) === familyOf(nextHop));
+  return gateway === undefined
+    ? []
+    : [{ kind: 'forward', interface: uplinkName, nextHop: gateway }];
+}

@@ -1,0 +1,130 @@
+import { compareText, familyOf, type Ip } from '../core/ip.ts';
+import { emptyPlan, type Plan, type Planner, type Rows } from '../desired/plan.ts';
+import type { Config } from '../model/config.ts';
+import type { Node, Uplink } from '../model/facts.ts';
+import type { ChangedKeys, Facts } from '../model/store.ts';
+import { tunnelName, uplinkName } from './names.ts';
+import { isOnLink } from './uplink.ts';
+
+/** Bytes that an outer header takes from the packet: RFC 2003, RFC 2473. */
+const outerHeaderBytes: { readonly [F in 4 | 6]: number } = { 4: 20, 6: 40 };
+
+/**
+ * Nodes become the routing of the cluster: this node's BGP speaker with the prefixes of its
+ * pods, an iBGP session with every other node (full mesh), and an IPIP tunnel to those nodes
+ * that are not in a subnet of ours.
+ */
+export const nodePlanner: Planner<Facts, ChangedKeys> = {
+  name: 'nodes',
+  owners: (facts) => facts.nodes.keys(),
+  touched(_facts, changed) {
+    if (changed.config || changed.uplink) return 'all';
+    return changed.nodes ?? [];
+  },
+  plan(facts, owner) {
+    const node = facts.nodes.get(owner);
+    const uplink = facts.uplink.get(uplinkName);
+    const config = facts.config.get('config');
+    if (node === undefined || uplink === undefined || config === undefined) return emptyPlan;
+    return owner === config.nodeName
+      ? planSelf(node, uplink, config)
+      : planOther(node, uplink, config);
+  },
+};
+
+function planSelf(node: Node, uplink: Uplink, config: Config): Plan {
+  const addresses = uplink.addresses.map((address) => address.ip);
+  const routerId = routerIdOf(config, addresses);
+  if (!config.bgp.enabled) return emptyPlan;
+  if (routerId === undefined) {
+    const reason = 'a node without an IPv4 address needs a router id; BGP is off';
+    return { rows: {}, problems: [{ object: 'config', field: 'bgp.routerId', reason }] };
+  }
+  const rows: Rows = {
+    bgpServer: [
+      {
+        asn: config.bgp.asn,
+        routerId,
+        port: config.bgp.port,
+        listenAddresses:
+          config.bgp.listenAddresses.length > 0 ? config.bgp.listenAddresses : addresses,
+      },
+    ],
+    bgpPaths: node.podCidrs.flatMap((prefix) => {
+      const nextHop = addresses.find((address) => familyOf(address) === familyOf(prefix));
+      return nextHop === undefined ? [] : [{ prefix, nextHop }];
+    }),
+  };
+  return { rows, problems: [] };
+}
+
+function routerIdOf(config: Config, addresses: readonly Ip[]): Ip | undefined {
+  const first = addresses.find((address) => familyOf(address) === 4);
+  return config.bgp.routerId === '' ? first : (config.bgp.routerId as Ip);
+}
+
+function planOther(node: Node, uplink: Uplink, config: Config): Plan {
+  const rows: Rows = {
+    natExclusions: node.podCidrs.map((prefix) => ({ prefix })),
+    ...planTunnels(node, uplink, config),
+    ...(config.bgp.enabled ? { bgpPeers: planPeers(node, uplink, config) } : {}),
+  };
+  return { rows, problems: [] };
+}
+
+/** One session per pair of nodes carries both families; the lower address listens. */
+function planPeers(node: Node, uplink: Uplink, config: Config) {
+  const own = uplink.addresses.map((address) => address.ip);
+  const address = node.internalIps.find((ip) => own.some((o) => familyOf(o) === familyOf(ip)));
+  if (address === undefined) return [];
+  const localAddress = own.find((o) => familyOf(o) === familyOf(address));
+  if (localAddress === undefined) return [];
+  return [
+    {
+      address,
+      asn: config.bgp.asn,
+      port: config.bgp.port,
+      localAddress,
+      families: [4, 6] as const,
+      holdTimeSeconds: config.bgp.holdTimeSeconds,
+      passive: compareText(localAddress, address) < 0,
+      description: `node/${node.key}`,
+    },
+  ];
+}
+
+function planTunnels(node: Node, uplink: Uplink, config: Config): Rows {
+  const remotes = node.internalIps.filter((remote) => needsTunnel(uplink, config, remote));
+  const tunnels = remotes.flatMap((destination) => {
+    const own = uplink.addresses.find((a) => familyOf(a.ip) === familyOf(destination));
+    if (own === undefined) return [];
+    return [
+      {
+        name: tunnelName(destination),
+        kind: 'ipip' as const,
+        source: own.ip,
+        destination,
+        mtu: uplink.mtu - outerHeaderBytes[familyOf(destination)],
+      },
+    ];
+  });
+  const names = tunnels.map((tunnel) => tunnel.name);
+  return {
+    tunnels,
+    addresses: names.map((name) => ({ kind: 'borrowed', interface: name, from: uplinkName })),
+    natInterfaces: names.map((name) => ({ interface: name, role: 'tunnel' })),
+    linkStates: names.map((name) => ({ interface: name, up: true })),
+  };
+}
+
+/** Whether packets for a node's pods are encapsulated. */
+export function needsTunnel(uplink: Uplink, config: Config, nodeAddress: Ip): boolean {
+  switch (config.overlay.mode) {
+    case 'none':
+      return false;
+    case 'full':
+      return true;
+    case 'subnet':
+      return !isOnLink(uplink, nodeAddress);
+  }
+}

@@ -1,0 +1,42 @@
+import { hostPrefix } from '../core/ip.ts';
+import { emptyPlan, type Planner } from '../desired/plan.ts';
+import type { ChangedKeys, Facts } from '../model/store.ts';
+import { podInterfaceName, uplinkName } from './names.ts';
+
+/**
+ * A pod's attachment becomes its interface, its permanent neighbours (no packet waits for ARP
+ * or ND) and a host route for each address. The link comes up last: see the order of stages.
+ */
+export const podPlanner: Planner<Facts, ChangedKeys> = {
+  name: 'pods',
+  owners: (facts) => facts.attachments.keys(),
+  touched: (_facts, changed) => changed.attachments ?? [],
+  plan(facts, owner) {
+    const attachment = facts.attachments.get(owner);
+    if (attachment === undefined) return emptyPlan;
+    const name = podInterfaceName(attachment.hostInterface);
+    return {
+      rows: {
+        interfaces: [
+          {
+            name,
+            kind: attachment.kind === 'tap' ? 'tap' : 'afPacket',
+            role: 'pod',
+            hostInterface: attachment.hostInterface,
+            mac: attachment.gatewayMac,
+            mtu: attachment.mtu,
+          },
+        ],
+        addresses: [{ kind: 'borrowed', interface: name, from: uplinkName }],
+        neighbours: attachment.ips.map((ip) => ({ interface: name, ip, mac: attachment.mac })),
+        natInterfaces: [{ interface: name, role: 'pod' }],
+        routes: attachment.ips.map((ip) => ({
+          prefix: hostPrefix(ip),
+          paths: [{ kind: 'forward', interface: name, nextHop: ip }],
+        })),
+        linkStates: [{ interface: name, up: true }],
+      },
+      problems: [],
+    };
+  },
+};

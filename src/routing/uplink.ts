@@ -1,0 +1,141 @@
+import { familyOf, hostPrefix, type Ip, ip, type Prefix, prefix, prefixOf } from '../core/ip.ts';
+import { emptyPlan, type Plan, type Planner } from '../desired/plan.ts';
+import type { AddressRow, PuntRow, RouteRow } from '../desired/rows.ts';
+import type { Config } from '../model/config.ts';
+import type { Uplink } from '../model/facts.ts';
+import type { ChangedKeys, Facts } from '../model/store.ts';
+import { hostName, uplinkName } from './names.ts';
+
+/** Addresses of the kernel's end of the host link, as VPP knows them; src/host sets them. */
+export const hostLinkAddresses: { readonly [F in 4 | 6]: Ip } = {
+  4: ip('169.254.1.2'),
+  6: ip('fe80::2'),
+};
+
+const defaultRoutes: { readonly [F in 4 | 6]: Prefix } = {
+  4: prefix('0.0.0.0/0'),
+  6: prefix('::/0'),
+};
+
+/**
+ * The node itself: the uplink with the node's addresses, the link to the host's own network
+ * stack, masquerading, and the ranges that must not leave the node by the default route.
+ */
+export const uplinkPlanner: Planner<Facts, ChangedKeys> = {
+  name: 'uplink',
+  owners: () => [uplinkName],
+  touched(facts, changed) {
+    const own = facts.config.get('config')?.nodeName;
+    const ownNode = own !== undefined && changed.nodes?.has(own) === true;
+    return changed.uplink || changed.config || ownNode ? [uplinkName] : [];
+  },
+  plan(facts) {
+    const uplink = facts.uplink.get(uplinkName);
+    const config = facts.config.get('config');
+    if (uplink === undefined || config === undefined) return emptyPlan;
+    const podCidrs = facts.nodes.get(config.nodeName)?.podCidrs ?? [];
+    return {
+      rows: {
+        ...planInterfaces(uplink),
+        ...planNat(uplink, config),
+        routes: planRoutes(uplink, config, podCidrs),
+      },
+      problems: [],
+    } satisfies Plan;
+  },
+};
+
+function familiesOf(uplink: Uplink): (4 | 6)[] {
+  return ([4, 6] as const).filter((family) =>
+    uplink.addresses.some((address) => familyOf(address.ip) === family),
+  );
+}
+
+function planInterfaces(uplink: Uplink) {
+  const { hostLink, mtu } = uplink;
+  const families = familiesOf(uplink);
+  const addresses: AddressRow[] = uplink.addresses.map((address) => ({
+    kind: 'own',
+    interface: uplinkName,
+    ip: address.ip,
+    length: address.length,
+  }));
+  addresses.push({ kind: 'borrowed', interface: hostName, from: uplinkName });
+  const punts: PuntRow[] = families.map((family) => ({
+    family,
+    interface: hostName,
+    nextHop: hostLinkAddresses[family],
+  }));
+  return {
+    interfaces: [
+      {
+        name: uplinkName,
+        kind: 'afPacket' as const,
+        role: 'uplink' as const,
+        hostInterface: uplink.interface,
+        mac: uplink.mac,
+        mtu,
+      },
+      {
+        name: hostName,
+        kind: 'afPacket' as const,
+        role: 'host' as const,
+        hostInterface: hostLink.vppInterface,
+        mac: hostLink.vppMac,
+        mtu,
+      },
+    ],
+    addresses,
+    punts,
+    neighbours: families.map((family) => ({
+      interface: hostName,
+      ip: hostLinkAddresses[family],
+      mac: hostLink.hostMac,
+    })),
+    linkStates: [
+      { interface: uplinkName, up: true },
+      { interface: hostName, up: true },
+    ],
+  };
+}
+
+function planNat(uplink: Uplink, config: Config) {
+  const first = (family: 4 | 6) =>
+    uplink.addresses.find((address) => familyOf(address.ip) === family)?.ip;
+  return {
+    nat: [{ ip4: first(4), ip6: first(6) }],
+    natExclusions: config.pods.clusterCidrs.map((cidr) => ({ prefix: cidr })),
+    natInterfaces: [
+      { interface: uplinkName, role: 'uplink' as const },
+      { interface: hostName, role: 'host' as const },
+    ],
+  };
+}
+
+function planRoutes(uplink: Uplink, config: Config, podCidrs: readonly Prefix[]): RouteRow[] {
+  const routes: RouteRow[] = [];
+  for (const gateway of uplink.gateways)
+    routes.push({
+      prefix: defaultRoutes[familyOf(gateway)],
+      paths: [{ kind: 'forward', interface: uplinkName, nextHop: gateway }],
+    });
+  // What no translation or pod takes must not follow the default route (facts: a NO_CLIENT
+  // translation leaves other ports of its address to the FIB).
+  for (const cidr of [...config.services.cidrs, ...podCidrs])
+    routes.push({ prefix: cidr, paths: [{ kind: 'reject' }] });
+  return routes;
+}
+
+/** Whether a next hop is reached without a router. */
+export function isOnLink(uplink: Uplink, nextHop: Ip): boolean {
+  return uplink.addresses.some(
+    (address) =>
+      familyOf(address.ip) === familyOf(nextHop) &&
+      prefixOf(address.ip, address.length) === prefixOf(nextHop, address.length),
+  );
+}
+
+/** The node's own /32 or /128. */
+export function ownPrefixes(uplink: Uplink): Prefix[] {
+  return uplink.addresses.map((address) => hostPrefix(address.ip));
+}
