@@ -1,0 +1,97 @@
+/** VPP 26.06: lb.api */
+import {
+  address,
+  bool,
+  dump,
+  enumeration,
+  i32,
+  ip4,
+  ip6,
+  lbPrefix,
+  reply,
+  request,
+  u8,
+  u16,
+  u32,
+} from '../schema.ts';
+import { prefix_matcher } from './ip-types.ts';
+import { lb_vip } from './lb-types.ts';
+
+/** Messages of lb.api, by name. */
+export const lbMessages = {
+  lb_conf: request(0x56cd3261, 'lb_conf_reply', {
+    ip4_src_address: ip4,
+    ip6_src_address: ip6,
+    sticky_buckets_per_core: u32,
+    flow_timeout: u32,
+  }),
+  lb_conf_reply: reply(0xe8d4e804, { retval: i32 }),
+  lb_add_del_vip: request(0x6fa569c7, 'lb_add_del_vip_reply', {
+    pfx: lbPrefix,
+    protocol: u8,
+    port: u16,
+    encap: enumeration('lb_encap_type', 'u32le'),
+    dscp: u8,
+    type: enumeration('lb_srv_type', 'u32le'),
+    target_port: u16,
+    node_port: u16,
+    new_flows_table_length: u32,
+    is_del: bool,
+  }),
+  lb_add_del_vip_reply: reply(0xe8d4e804, { retval: i32 }),
+  lb_add_del_vip_v2: request(0x7c520e0f, 'lb_add_del_vip_v2_reply', {
+    pfx: lbPrefix,
+    protocol: u8,
+    port: u16,
+    encap: enumeration('lb_encap_type', 'u32le'),
+    dscp: u8,
+    type: enumeration('lb_srv_type', 'u32le'),
+    target_port: u16,
+    node_port: u16,
+    new_flows_table_length: u32,
+    src_ip_sticky: bool,
+    is_del: bool,
+  }),
+  lb_add_del_vip_v2_reply: reply(0xe8d4e804, { retval: i32 }),
+  lb_add_del_as: request(0x35d72500, 'lb_add_del_as_reply', {
+    pfx: lbPrefix,
+    protocol: u8,
+    port: u16,
+    as_address: address,
+    is_del: bool,
+    is_flush: bool,
+  }),
+  lb_add_del_as_reply: reply(0xe8d4e804, { retval: i32 }),
+  lb_flush_vip: request(0x1063f819, 'lb_flush_vip_reply', {
+    pfx: lbPrefix,
+    protocol: u8,
+    port: u16,
+  }),
+  lb_flush_vip_reply: reply(0xe8d4e804, { retval: i32 }),
+  lb_vip_dump: dump(0x56110cb7, 'lb_vip_details', {
+    pfx: lbPrefix,
+    pfx_matcher: prefix_matcher,
+    protocol: u8,
+    port: u16,
+  }),
+  lb_vip_details: reply(0x1329ec9b, {
+    vip: lb_vip,
+    encap: enumeration('lb_encap_type', 'u32'),
+    dscp: enumeration('ip_dscp', 'u8'),
+    srv_type: enumeration('lb_srv_type', 'u32'),
+    target_port: u16,
+    flow_table_length: u16,
+  }),
+  lb_as_dump: dump(0x1063f819, 'lb_as_details', { pfx: lbPrefix, protocol: u8, port: u16 }),
+  lb_as_details: reply(0x8d24c29e, { vip: lb_vip, app_srv: address, flags: u8, in_use_since: u32 }),
+  lb_add_del_intf_nat4: request(0x47d6e753, 'lb_add_del_intf_nat4_reply', {
+    is_add: bool,
+    sw_if_index: u32,
+  }),
+  lb_add_del_intf_nat4_reply: reply(0xe8d4e804, { retval: i32 }),
+  lb_add_del_intf_nat6: request(0x47d6e753, 'lb_add_del_intf_nat6_reply', {
+    is_add: bool,
+    sw_if_index: u32,
+  }),
+  lb_add_del_intf_nat6_reply: reply(0xe8d4e804, { retval: i32 }),
+} as const;
