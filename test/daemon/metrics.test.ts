@@ -1,0 +1,60 @@
+import assert from 'node:assert/strict';
+import { ip } from '../../src/core/ip.ts';
+import { createMetrics, serveMetrics } from '../../src/daemon/metrics.ts';
+import { sampleView } from './view.ts';
+
+describe('metrics', () => {
+  it('shows the rows, problems, sources and targets of the moment', async () => {
+    let view: typeof sampleView | undefined;
+    const metrics = createMetrics(() => view);
+    assert.doesNotMatch(await metrics.registry.metrics(), /^kvr_rows\{/m);
+    view = sampleView;
+    const text = await metrics.registry.metrics();
+    for (const line of [
+      'kvr_build_info{version="0.1.0"} 1',
+      'kvr_rows{table="routes",state="desired"} 3',
+      'kvr_rows{table="routes",state="failed"} 1',
+      'kvr_problems{kind="Service"} 1',
+      'kvr_source_synced{source="services"} 1',
+      'kvr_source_last_event_timestamp_seconds{source="services"} 1700000000',
+      'kvr_target_connected{target="vpp"} 0',
+    ]) {
+      assert.ok(text.split('\n').includes(line), `no line ${line}`);
+    }
+  });
+
+  it('forgets what is no longer there', async () => {
+    let view = sampleView;
+    const metrics = createMetrics(() => view);
+    await metrics.registry.metrics();
+    view = { ...sampleView, problems: () => [] };
+    assert.doesNotMatch(await metrics.registry.metrics(), /^kvr_problems\{/m);
+  });
+
+  it("keeps kube-proxy's names and buckets of the programming SLI", async () => {
+    const metrics = createMetrics(() => undefined);
+    metrics.programming.observe({ ip_family: 'IPv4' }, 0.3);
+    const text = await metrics.registry.metrics();
+    const bounds = [
+      ...text.matchAll(/programming_duration_seconds_bucket\{le="([^"]+)",ip_family="IPv4"\}/g),
+    ].map((match) => match[1]);
+    assert.deepEqual(bounds.slice(0, 4), ['0.25', '0.5', '1', '2']);
+    assert.deepEqual(bounds.slice(-3), ['270', '300', '+Inf']);
+    assert.ok(bounds.includes('59') && bounds.includes('115') && bounds.includes('120'));
+  });
+
+  it('serves them, and the proxy mode, over HTTP', async () => {
+    const abort = new AbortController();
+    await using server = await serveMetrics({
+      metrics: createMetrics(() => sampleView),
+      listen: { address: ip('127.0.0.1'), port: 0 },
+      signal: abort.signal,
+    });
+    const get = (path: string) => fetch(`http://127.0.0.1:${server.port}${path}`);
+    const scrape = await get('/metrics');
+    assert.match(scrape.headers.get('content-type') ?? '', /^text\/plain; version=0\.0\.4/);
+    assert.match(await scrape.text(), /^kvr_rows\{/m);
+    assert.equal(await (await get('/proxyMode')).text(), 'vpp');
+    assert.equal((await get('/')).status, 404);
+  });
+});

@@ -1,0 +1,75 @@
+import type { DaemonView } from '../../src/daemon/view.ts';
+
+/** A daemon with one of everything, as the periphery sees it. */
+export const sampleView: DaemonView = {
+  nodeName: 'worker-1',
+  version: '0.1.0',
+  checks: () => [
+    { name: 'loop', gate: 'live', ok: true, reason: 'last round 1 s ago' },
+    { name: 'vpp', gate: 'ready', ok: false, reason: 'not connected to /run/vpp/api.sock' },
+  ],
+  freshness: () => ({ lastUpdatedMs: undefined, oldestPendingMs: undefined, nodeEligible: true }),
+  tables: () => [{ name: 'routes', desired: 3, applied: 2, failed: 1 }],
+  rows: (table) =>
+    table === 'routes'
+      ? [
+          { key: '10.1.0.0/24', line: '10.1.0.0/24 via 192.0.2.2', status: 'done', error: '' },
+          {
+            key: '10.2.0.0/24',
+            line: '10.2.0.0/24 drop',
+            status: 'failed',
+            error: 'no such table',
+          },
+        ]
+      : [],
+  services: () => [
+    {
+      service: 'default/web:http',
+      kind: 'ClusterIP',
+      frontend: '10.96.0.10:80/tcp',
+      backends: ['10.244.1.2:8080', '10.244.2.2:8080', '10.244.2.3:8080', '10.244.2.4:8080'],
+      status: 'done',
+      error: '',
+    },
+    {
+      service: 'default/empty',
+      kind: 'NodePort',
+      frontend: '192.0.2.1:30080/udp',
+      backends: [],
+      status: 'pending',
+      error: '',
+    },
+  ],
+  pods: () => [
+    {
+      pod: 'default/web-1',
+      ips: ['10.244.1.2', 'fd00:10:244:1::2'],
+      interface: 'kvr3f2a',
+      kind: 'veth',
+      containerId: 'c0ffee',
+      status: 'done',
+      error: '',
+    },
+  ],
+  problems: () => [
+    { object: 'Service/default/web', field: 'spec.externalIPs[0]', reason: 'not an IP address' },
+  ],
+  sources: () => [{ name: 'services', synced: true, lastEventMs: 1_700_000_000_000 }],
+  targets: () => [{ name: 'vpp', connected: false }],
+  peers: async () => [
+    {
+      address: '192.0.2.2',
+      asn: 64512,
+      state: 'established',
+      uptimeSeconds: 3725,
+      received: 2,
+      advertised: 1,
+      description: 'node/worker-2',
+      lastError: '',
+    },
+  ],
+  trace: async (request) => ({
+    steps: [{ at: 'translations', what: `${request.destination} to 10.244.1.2` }],
+    verdict: `delivered to 10.244.1.2:${request.port}`,
+  }),
+};
