@@ -1,0 +1,110 @@
+import { type Family, familyOf, type Ip, ipBytes, ipFromBytes } from '../core/ip.ts';
+import type { Netlink } from './netlink.ts';
+import { isErrno } from './netlink-error.ts';
+import {
+  type Attribute,
+  encodeAttributes,
+  messageFlags,
+  parseAttributes,
+  u32,
+} from './netlink-wire.ts';
+
+/** An address of an interface. */
+export interface LinkAddress {
+  readonly link: number;
+  readonly ip: Ip;
+  /** Length of the subnet. */
+  readonly length: number;
+  /** rt_scope: 0 global, 253 link, 254 host. */
+  readonly scope: number;
+  /** IFA_F_*: `addressFlags`. */
+  readonly flags: number;
+}
+
+/** IFA_F_*, linux/if_addr.h. */
+export const addressFlags = {
+  noDad: 0x2,
+  /** Made by the kernel or a DHCP client with a lifetime when absent. */
+  permanent: 0x80,
+  noPrefixRoute: 0x200,
+} as const;
+
+/** rt_scope of addresses that never are a packet's source beyond the link. */
+export const scopeLink = 253;
+
+const rtmNewAddr = 20;
+const rtmDelAddr = 21;
+const rtmGetAddr = 22;
+const ifa = { address: 1, local: 2, flags: 8 } as const;
+const afInet = 2;
+const afInet6 = 10;
+
+/** Adds or replaces. IPv6 addresses are usable at once (no duplicate address detection). */
+export function putAddress(
+  netlink: Netlink,
+  address: Pick<LinkAddress, 'link' | 'ip' | 'length'> & {
+    readonly prefixRoute?: boolean;
+    /** Only IPv4 asks: IPv6 reads it off the address. */
+    readonly scope?: number;
+  },
+): void {
+  const noPrefixRoute = address.prefixRoute === true ? 0 : addressFlags.noPrefixRoute;
+  const noDad = familyOf(address.ip) === 6 ? addressFlags.noDad : 0;
+  netlink.request(`add address ${address.ip}/${address.length}`, rtmNewAddr, {
+    flags: messageFlags.create | messageFlags.replace,
+    payload: addressPayload(address, [[ifa.flags, u32(noPrefixRoute | noDad)]]),
+  });
+}
+
+/** Deletes; what is not there is not an error. */
+export function deleteAddress(
+  netlink: Netlink,
+  address: Pick<LinkAddress, 'link' | 'ip' | 'length'>,
+): void {
+  try {
+    netlink.request(`delete address ${address.ip}/${address.length}`, rtmDelAddr, {
+      payload: addressPayload(address, []),
+    });
+  } catch (error) {
+    if (!isErrno(error, 'EADDRNOTAVAIL', 'ENODEV')) throw error;
+  }
+}
+
+/** The addresses of one interface, both families, in the kernel's order. */
+export function listAddresses(netlink: Netlink, link: number): LinkAddress[] {
+  const all: LinkAddress[] = [];
+  for (const message of netlink.dump('list addresses', rtmGetAddr, Buffer.alloc(8))) {
+    const { payload } = message;
+    const attributes = parseAttributes(payload.subarray(8));
+    const bytes = attributes.get(ifa.local) ?? attributes.get(ifa.address);
+    if (bytes === undefined || payload.readUInt32LE(4) !== link) continue;
+    all.push({
+      link,
+      ip: ipFromBytes(bytes),
+      length: payload.readUInt8(1),
+      scope: payload.readUInt8(3),
+      flags: attributes.get(ifa.flags)?.readUInt32LE(0) ?? payload.readUInt8(2),
+    });
+  }
+  return all;
+}
+
+/** AF_INET or AF_INET6. */
+export function addressFamily(family: Family): number {
+  return family === 4 ? afInet : afInet6;
+}
+
+/** struct ifaddrmsg: u8 family, u8 length, u8 flags, u8 scope, u32 index. */
+function addressPayload(
+  address: Pick<LinkAddress, 'link' | 'ip' | 'length'> & { readonly scope?: number },
+  more: readonly Attribute[],
+): Buffer {
+  const header = Buffer.alloc(8);
+  header.writeUInt8(addressFamily(familyOf(address.ip)), 0);
+  header.writeUInt8(address.length, 1);
+  header.writeUInt8(address.scope ?? 0, 3);
+  header.writeUInt32LE(address.link, 4);
+  const bytes = ipBytes(address.ip);
+  const attributes: Attribute[] = [[ifa.local, bytes], [ifa.address, bytes], ...more];
+  return Buffer.concat([header, encodeAttributes(attributes)]);
+}

@@ -1,0 +1,50 @@
+import { readFileSync, writeFileSync } from 'node:fs';
+import { inNamespace, ownNamespace } from './namespace.ts';
+import { isErrno, NetlinkError } from './netlink-error.ts';
+
+/**
+ * Per-interface sysctls. /proc/sys/net shows the namespace of the thread that opens it, so the
+ * synchronous read or write happens inside the namespace window (measured).
+ */
+export interface InterfaceSysctl {
+  readonly family: 'ipv4' | 'ipv6';
+  readonly interface: string;
+  readonly name: string;
+}
+
+/** False when this kernel has no such sysctl (IPv6 compiled out or disabled at boot). */
+export function writeSysctl(
+  sysctl: InterfaceSysctl,
+  value: string,
+  namespace: string = ownNamespace,
+): boolean {
+  try {
+    inNamespace(namespace, () => writeFileSync(sysctlPath(sysctl), value));
+    return true;
+  } catch (cause) {
+    if (isErrno(cause, 'ENOENT')) return false;
+    throw new NetlinkError(`write ${sysctlPath(sysctl)}`, errnoOf(cause), '', { cause });
+  }
+}
+
+/** Undefined when this kernel has no such sysctl. */
+export function readSysctl(
+  sysctl: InterfaceSysctl,
+  namespace: string = ownNamespace,
+): string | undefined {
+  try {
+    return inNamespace(namespace, () => readFileSync(sysctlPath(sysctl), 'utf8').trim());
+  } catch (cause) {
+    if (isErrno(cause, 'ENOENT')) return undefined;
+    throw new NetlinkError(`read ${sysctlPath(sysctl)}`, errnoOf(cause), '', { cause });
+  }
+}
+
+function sysctlPath({ family, interface: name, name: key }: InterfaceSysctl): string {
+  return `/proc/sys/net/${family}/conf/${name}/${key}`;
+}
+
+function errnoOf(error: unknown): number {
+  const errno = error instanceof Error && 'errno' in error ? error.errno : 0;
+  return typeof errno === 'number' ? Math.abs(errno) : 0;
+}

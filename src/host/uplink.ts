@@ -1,0 +1,333 @@
+import { randomBytes } from 'node:crypto';
+import { unlink } from 'node:fs/promises';
+import { readIfPresent, writeDurably } from '../core/durable-file.ts';
+import {
+  type Family,
+  familyOf,
+  hostPrefix,
+  type Ip,
+  ip,
+  prefix,
+  prefixContains,
+  prefixOf,
+} from '../core/ip.ts';
+import type { Uplink } from '../model/facts.ts';
+import { addressFlags, deleteAddress, listAddresses, putAddress, scopeLink } from './addresses.ts';
+import type { Link } from './links.ts';
+import { createVethPair, deleteLink, findLink, linkFlags, requireLink, setLink } from './links.ts';
+import { ownNamespace } from './namespace.ts';
+import { putNeighbour } from './neighbours.ts';
+import { type Netlink, openNetlink } from './netlink.ts';
+import { NetlinkError } from './netlink-error.ts';
+import { disableOffloads, offloads, readOffloads, setOffloads } from './offload.ts';
+import { silenceKernel, silentSysctls } from './pod-link.ts';
+import { addRoute, type DumpedRoute, deleteRoute, type KernelRoute, listRoutes } from './routes.ts';
+import { readSysctl, writeSysctl } from './sysctl.ts';
+import {
+  addressesOf,
+  formatUplinkState,
+  parseUplinkState,
+  type UplinkState,
+  uplinkOf,
+} from './uplink-state.ts';
+
+/**
+ * VPP takes over the node's network interface, and the node stays reachable.
+ *
+ *     network ── uplink ══ VPP ══ kvr0-vpp ──veth── kvr0: the node's addresses as /32
+ *
+ * VPP reads and writes the uplink and kvr0-vpp by AF_PACKET; the kernel ignores what comes in
+ * on both. The node's own stack talks through kvr0: everything that the uplink's routes reached
+ * goes to 169.254.1.1 (fe80::1), which is VPP by a permanent neighbour. VPP hands packets for
+ * the node's addresses that it has no use for to 169.254.1.2 (fe80::2), which is the kernel.
+ *
+ * A claim is a list of idempotent steps from a recorded state towards the picture above. The
+ * state is on disk before the first step, so a crash anywhere is healed by claiming again, and
+ * `releaseUplink` can always go back. The first step makes kvr0: while it does not exist and
+ * the uplink still has addresses, nothing was changed yet (or the machine was booted again),
+ * and the state is read afresh. Other interfaces and their routes are not touched.
+ */
+export interface ClaimOptions {
+  /** Kernel name of the network interface. */
+  readonly interface: string;
+  readonly stateFile: string;
+  /** Kernel's end of the link between VPP and the host. */
+  readonly hostInterface?: string;
+  /** VPP's end. */
+  readonly vppInterface?: string;
+  /** Path of the namespace that holds the interface; by default this process's own. */
+  readonly namespace?: string;
+}
+
+/** VPP as the kernel sees it on the host link, and the kernel as VPP sees it. */
+export const hostLinkAddresses: Readonly<
+  Record<Family, { readonly vpp: Ip; readonly host: Ip; readonly length: number }>
+> = {
+  4: { vpp: ip('169.254.1.1'), host: ip('169.254.1.2'), length: 32 },
+  6: { vpp: ip('fe80::1'), host: ip('fe80::2'), length: 64 },
+};
+
+const defaultHostInterface = 'kvr0';
+const defaultVppInterface = 'kvr0-vpp';
+const temporaryAddressFlag = 0x1; // IFA_F_TEMPORARY, RFC 8981
+const protocolKernel = 2;
+const protocolRouterAdvertisement = 9;
+const linkLocal6 = prefix('fe80::/10');
+const multicast6 = prefix('ff00::/8');
+const loosePathFilter = '2';
+/** Sysctls of the uplink that a claim changes. */
+const uplinkSysctls = silentSysctls.map(([sysctl]) => sysctl);
+
+/** Claims, or verifies and repairs an earlier claim. May be called again at any time. */
+export async function claimUplink(options: ClaimOptions): Promise<Uplink> {
+  const text = await readIfPresent(options.stateFile);
+  const known = text === undefined ? undefined : readState(options.stateFile, text);
+  if (known !== undefined && known.interface !== options.interface) {
+    throw new NetlinkError(
+      `claim ${options.interface}`,
+      0,
+      `${options.stateFile} says that ${known.interface} is claimed: release it first`,
+    );
+  }
+  const kernel = openKernel(options.namespace);
+  using _netlink = kernel.netlink;
+  const state = observe(kernel, options, known);
+  const formatted = formatUplinkState(state);
+  if (formatted !== text) await writeDurably(options.stateFile, formatted);
+  applyClaim(kernel, state);
+  return uplinkOf(state);
+}
+
+/** Puts everything back as it was and forgets the state. Nothing claimed: nothing happens. */
+export async function releaseUplink(
+  stateFile: string,
+  options: Pick<ClaimOptions, 'namespace'> = {},
+): Promise<void> {
+  const text = await readIfPresent(stateFile);
+  if (text === undefined) return;
+  const state = readState(stateFile, text);
+  const kernel = openKernel(options.namespace);
+  using netlink = kernel.netlink;
+  deleteLink(netlink, state.hostLink.hostInterface);
+  const link = findLink(netlink, state.interface);
+  if (link !== undefined) restore(kernel, link, state);
+  await unlink(stateFile);
+}
+
+/** One namespace's kernel: its netlink socket, and its path for sysctls and offloads. */
+interface Kernel {
+  readonly netlink: Netlink;
+  readonly namespace: string;
+}
+
+function openKernel(namespace: string = ownNamespace): Kernel {
+  return { netlink: openNetlink(namespace), namespace };
+}
+
+function readState(path: string, text: string): UplinkState {
+  const state = parseUplinkState(text);
+  if (!state.ok) throw new NetlinkError(`read uplink state ${path}`, 0, state.problem);
+  return state.value;
+}
+
+/** The state to claim from: what was recorded, and what the uplink has besides. */
+function observe(
+  kernel: Kernel,
+  options: ClaimOptions,
+  known: UplinkState | undefined,
+): UplinkState {
+  const { netlink } = kernel;
+  const link = requireLink(netlink, options.interface);
+  const addresses = listAddresses(netlink, link.index).filter(
+    (address) => address.scope === 0 && (address.flags & temporaryAddressFlag) === 0,
+  );
+  const hostLinkExists =
+    known !== undefined && findLink(netlink, known.hostLink.hostInterface) !== undefined;
+  const routes = uplinkRoutes(netlink, link);
+  if (known === undefined || (!hostLinkExists && addresses.length > 0)) {
+    return freshState(kernel, link, { options, addresses: addresses.map(withoutLink), routes });
+  }
+  // A DHCP client, or a person, may have given the uplink something new since the claim.
+  const newAddresses = addresses.filter((a) => !known.addresses.some((k) => k.ip === a.ip));
+  const newRoutes = routes.filter((r) => !known.routes.some((k) => sameRoute(k, r)));
+  return {
+    ...known,
+    addresses: [...known.addresses, ...newAddresses.map(withoutLink)],
+    routes: [...known.routes, ...newRoutes],
+  };
+}
+
+function freshState(
+  { namespace }: Kernel,
+  link: Link,
+  found: Pick<UplinkState, 'addresses' | 'routes'> & { readonly options: ClaimOptions },
+): UplinkState {
+  const { options, ...held } = found;
+  const sysctls: Record<string, string> = {};
+  for (const sysctl of uplinkSysctls) {
+    const value = readSysctl({ ...sysctl, interface: link.name }, namespace);
+    if (value !== undefined) sysctls[`${sysctl.family}/${sysctl.name}`] = value;
+  }
+  return {
+    version: 1,
+    interface: link.name,
+    mac: link.mac,
+    mtu: link.mtu,
+    noArp: (link.flags & linkFlags.noArp) !== 0,
+    allMulticast: (link.flags & linkFlags.allMulticast) !== 0,
+    ...held,
+    offloads: readOffloads(link.name, namespace),
+    sysctls,
+    hostLink: {
+      hostInterface: options.hostInterface ?? defaultHostInterface,
+      vppInterface: options.vppInterface ?? defaultVppInterface,
+      hostMac: randomMac(),
+      vppMac: randomMac(),
+    },
+  };
+}
+
+/** Unicast routes that need moving; the link-local ones belong to the interface itself. */
+function uplinkRoutes(netlink: Netlink, link: Link): Omit<DumpedRoute, 'link'>[] {
+  const families: readonly Family[] = [4, 6];
+  return families
+    .flatMap((family) => listRoutes(netlink, family, link.index))
+    .filter((route) => !isLinkLocal(route))
+    .map(withoutLink);
+}
+
+function applyClaim(kernel: Kernel, state: UplinkState): void {
+  const { netlink, namespace } = kernel;
+  const { hostInterface, vppInterface, hostMac, vppMac } = state.hostLink;
+  const uplink = requireLink(netlink, state.interface);
+  if (findLink(netlink, hostInterface) === undefined) {
+    createVethPair(
+      netlink,
+      { name: hostInterface, mac: hostMac, mtu: state.mtu },
+      { peer: { name: vppInterface, mac: vppMac, mtu: state.mtu } },
+    );
+  }
+  silenceKernel(netlink, vppInterface, namespace);
+  const host = prepareHostEnd(kernel, state);
+  for (const { ip: address } of state.addresses) {
+    const length = familyOf(address) === 4 ? 32 : 128;
+    putAddress(netlink, { link: host.index, ip: address, length });
+  }
+  // From here the node is cut off until its routes lead through kvr0: a few hundred µs.
+  for (const family of [4, 6] as const) {
+    for (const route of listRoutes(netlink, family, uplink.index)) {
+      if (!isLinkLocal(route)) deleteRoute(netlink, route);
+    }
+  }
+  for (const address of listAddresses(netlink, uplink.index)) {
+    if (address.scope === 0) deleteAddress(netlink, address);
+  }
+  silenceKernel(netlink, state.interface, namespace);
+  // VPP must see neighbour solicitations, which are multicast.
+  setLink(netlink, uplink.index, { allMulticast: true });
+  for (const route of hostRoutes(state, host.index)) addRoute(netlink, route);
+}
+
+/** kvr0: up, without offloads, with VPP as its permanent neighbour. */
+function prepareHostEnd({ netlink, namespace }: Kernel, state: UplinkState): Link {
+  const { hostInterface, hostMac, vppMac } = state.hostLink;
+  const link = requireLink(netlink, hostInterface);
+  // Loose: replies come in here from wherever, whatever other interfaces' routes say.
+  writeSysctl(
+    { family: 'ipv4', interface: hostInterface, name: 'rp_filter' },
+    loosePathFilter,
+    namespace,
+  );
+  const ipv6 = { family: 'ipv6', interface: hostInterface } as const;
+  const sixOff = addressesOf(state, 6).length === 0;
+  writeSysctl({ ...ipv6, name: 'disable_ipv6' }, sixOff ? '1' : '0', namespace);
+  writeSysctl({ ...ipv6, name: 'accept_ra' }, '0', namespace);
+  writeSysctl({ ...ipv6, name: 'addr_gen_mode' }, '1', namespace); // none: fe80::2 is ours
+  disableOffloads(hostInterface, offloads, namespace);
+  setLink(netlink, link.index, { mac: hostMac, mtu: state.mtu, up: true });
+  for (const family of usedFamilies(state)) {
+    const { vpp, host, length } = hostLinkAddresses[family];
+    putAddress(netlink, { link: link.index, ip: host, length, scope: scopeLink });
+    putNeighbour(netlink, { link: link.index, ip: vpp, mac: vppMac });
+  }
+  return link;
+}
+
+/** What the uplink's routes reached, now through VPP; in the order that they need each other. */
+function hostRoutes(state: UplinkState, link: number): KernelRoute[] {
+  const routes: KernelRoute[] = [];
+  for (const family of usedFamilies(state)) {
+    const { vpp } = hostLinkAddresses[family];
+    routes.push({ prefix: hostPrefix(vpp), link });
+    const mine = state.routes.filter((route) => familyOf(route.prefix) === family);
+    const subnets = addressesOf(state, family)
+      .map((address) => prefixOf(address.ip, address.length))
+      .filter((subnet) => !mine.some((route) => route.prefix === subnet));
+    const wanted = new Map<string, KernelRoute>();
+    for (const route of [...subnets.map((p) => ({ prefix: p })), ...mine]) {
+      const metric = 'metric' in route ? route.metric : undefined;
+      const source = sourceFor(state, route);
+      const moved = { prefix: route.prefix, link, gateway: vpp, onLink: true, source };
+      const whole = metric === undefined ? moved : { ...moved, metric };
+      wanted.set(`${route.prefix} ${metric ?? 0}`, whole);
+    }
+    // A subnet of one address is that address itself.
+    const own = new Set(state.addresses.map((address) => hostPrefix(address.ip)));
+    routes.push(...[...wanted.values()].filter((route) => !own.has(route.prefix)));
+  }
+  return routes;
+}
+
+/** The route's own source, else the address inside it, else the family's first. */
+function sourceFor(state: UplinkState, route: Pick<KernelRoute, 'prefix' | 'source'>): Ip {
+  if (route.source !== undefined) return route.source;
+  const candidates = addressesOf(state, familyOf(route.prefix)).map((address) => address.ip);
+  const inside = candidates.find((address) => prefixContains(route.prefix, address));
+  const source = inside ?? candidates[0];
+  if (source === undefined) throw new NetlinkError(`route ${route.prefix}`, 0, 'has no source');
+  return source;
+}
+
+function usedFamilies(state: UplinkState): Family[] {
+  return ([4, 6] as const).filter((family) => addressesOf(state, family).length > 0);
+}
+
+/** The kernel makes the subnets' routes with the addresses, and RAs bring theirs back. */
+function restore({ netlink, namespace }: Kernel, link: Link, state: UplinkState): void {
+  for (const sysctl of uplinkSysctls) {
+    const value = state.sysctls[`${sysctl.family}/${sysctl.name}`];
+    if (value !== undefined) writeSysctl({ ...sysctl, interface: link.name }, value, namespace);
+  }
+  setOffloads(link.name, state.offloads, namespace);
+  const { noArp, allMulticast, mtu } = state;
+  setLink(netlink, link.index, { noArp, allMulticast, mtu, up: true });
+  for (const { ip: address, length, flags } of state.addresses) {
+    const prefixRoute = (flags & addressFlags.noPrefixRoute) === 0;
+    putAddress(netlink, { link: link.index, ip: address, length, prefixRoute });
+  }
+  const made = new Set<number>([protocolKernel, protocolRouterAdvertisement]);
+  for (const route of state.routes) {
+    if (!made.has(route.protocol)) addRoute(netlink, { ...route, link: link.index });
+  }
+}
+
+function isLinkLocal(route: Pick<DumpedRoute, 'prefix'>): boolean {
+  const address = route.prefix.slice(0, route.prefix.indexOf('/')) as Ip;
+  return prefixContains(linkLocal6, address) || prefixContains(multicast6, address);
+}
+
+function sameRoute(a: Omit<DumpedRoute, 'link'>, b: Omit<DumpedRoute, 'link'>): boolean {
+  return a.prefix === b.prefix && a.gateway === b.gateway && a.metric === b.metric;
+}
+
+function withoutLink<T extends { readonly link: number }>(value: T): Omit<T, 'link'> {
+  const { link: _link, ...rest } = value;
+  return rest;
+}
+
+/** Locally administered, unicast. */
+function randomMac(): string {
+  const bytes = randomBytes(6);
+  bytes[0] = ((bytes[0] ?? 0) & 0xfc) | 0x02;
+  return bytes.toString('hex').replace(/(..)(?=.)/g, '$1:');
+}
