@@ -1,0 +1,109 @@
+import type {
+  Check,
+  ErrorView,
+  PeerView,
+  PodView,
+  RowView,
+  ServiceView,
+  TableView,
+} from '../core/control-api.ts';
+
+/** One column of a text table. */
+export interface Column<Item> {
+  readonly title: string;
+  /** Shown with `-o wide` only. */
+  readonly wide?: boolean;
+  cell(item: Item): string | number;
+}
+
+/** More are counted, not listed, unless `-o wide`. */
+const backendsShown = 3;
+
+export const serviceColumns: readonly Column<ServiceView>[] = [
+  { title: 'SERVICE', cell: (item) => item.service },
+  { title: 'KIND', cell: (item) => item.kind },
+  { title: 'FRONTEND', cell: (item) => item.frontend },
+  { title: 'STATUS', cell: (item) => item.status },
+  { title: 'BACKENDS', cell: (item) => shorten(item.backends) },
+  { title: 'ALL BACKENDS', wide: true, cell: (item) => item.backends.join(' ') },
+  { title: 'ERROR', cell: (item) => item.error },
+];
+
+export const podColumns: readonly Column<PodView>[] = [
+  { title: 'POD', cell: (item) => item.pod },
+  { title: 'ADDRESSES', cell: (item) => item.ips.join(' ') },
+  { title: 'INTERFACE', cell: (item) => item.interface },
+  { title: 'STATUS', cell: (item) => item.status },
+  { title: 'KIND', wide: true, cell: (item) => item.kind },
+  { title: 'CONTAINER', wide: true, cell: (item) => item.containerId },
+  { title: 'ERROR', cell: (item) => item.error },
+];
+
+export const peerColumns: readonly Column<PeerView>[] = [
+  { title: 'PEER', cell: (item) => item.address },
+  { title: 'AS', cell: (item) => item.asn },
+  { title: 'STATE', cell: (item) => item.state },
+  { title: 'SINCE', cell: (item) => formatDuration(item.uptimeSeconds) },
+  { title: 'RECEIVED', cell: (item) => item.received },
+  { title: 'ADVERTISED', cell: (item) => item.advertised },
+  { title: 'DESCRIPTION', cell: (item) => item.description },
+  { title: 'LAST ERROR', cell: (item) => item.lastError },
+];
+
+export const tableColumns: readonly Column<TableView>[] = [
+  { title: 'TABLE', cell: (item) => item.name },
+  { title: 'DESIRED', cell: (item) => item.desired },
+  { title: 'APPLIED', cell: (item) => item.applied },
+  { title: 'FAILED', cell: (item) => item.failed },
+];
+
+export const rowColumns: readonly Column<RowView>[] = [
+  { title: 'STATUS', cell: (item) => item.status },
+  { title: 'KEY', wide: true, cell: (item) => item.key },
+  { title: 'ROW', cell: (item) => item.line },
+  { title: 'ERROR', cell: (item) => item.error },
+];
+
+export const errorColumns: readonly Column<ErrorView>[] = [
+  { title: 'OBJECT', cell: (item) => item.object },
+  { title: 'FIELD', cell: (item) => item.field },
+  { title: 'REASON', cell: (item) => item.reason },
+];
+
+export const checkColumns: readonly Column<Check>[] = [
+  { title: 'CHECK', cell: (item) => item.name },
+  { title: 'OK', cell: (item) => (item.ok ? 'yes' : 'NO') },
+  { title: 'GATE', wide: true, cell: (item) => item.gate },
+  { title: 'WHY', cell: (item) => item.reason },
+];
+
+export const stepColumns: readonly Column<{ readonly at: string; readonly what: string }>[] = [
+  { title: 'AT', cell: (item) => item.at },
+  { title: 'WHAT', cell: (item) => item.what },
+];
+
+function shorten(backends: readonly string[]): string {
+  if (backends.length === 0) return '<none>';
+  const shown = backends.slice(0, backendsShown).join(' ');
+  const more = backends.length - backendsShown;
+  return more > 0 ? `${shown} + ${more} more` : shown;
+}
+
+/** `1h02m`, `3m05s`, `42s`: two units at most. */
+export function formatDuration(seconds: number): string {
+  const whole = Math.max(0, Math.floor(seconds));
+  const units = [
+    { name: 'd', size: 86_400 },
+    { name: 'h', size: 3_600 },
+    { name: 'm', size: 60 },
+    { name: 's', size: 1 },
+  ];
+  const first = units.findIndex((unit) => whole >= unit.size);
+  const unit = units[first];
+  const next = units[first + 1];
+  if (unit === undefined) return '0s';
+  const text = `${Math.floor(whole / unit.size)}${unit.name}`;
+  if (next === undefined) return text;
+  const rest = Math.floor((whole % unit.size) / next.size);
+  return `${text}${String(rest).padStart(2, '0')}${next.name}`;
+}

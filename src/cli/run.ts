@@ -1,0 +1,158 @@
+import { Command, CommanderError, Option } from 'commander';
+import { controlSocketDefault, type StatusView, type TraceView } from '../core/control-api.ts';
+import { AskError, ask, exitCodes } from './ask.ts';
+import {
+  type Column,
+  checkColumns,
+  errorColumns,
+  peerColumns,
+  podColumns,
+  rowColumns,
+  serviceColumns,
+  stepColumns,
+  tableColumns,
+} from './columns.ts';
+import { formatItems, formatValue, type Output, outputs } from './format.ts';
+import { parsePacket } from './packet.ts';
+
+/** Where `kvr` prints. */
+export interface Streams {
+  out(text: string): unknown;
+  err(text: string): unknown;
+}
+
+interface Options {
+  readonly socket: string;
+  readonly output: Output;
+}
+
+/** Runs `kvr` with the arguments after its name; the exit code. */
+export async function runKvr(
+  args: readonly string[],
+  streams: Streams,
+  version: string,
+): Promise<number> {
+  let exitCode: number = exitCodes.ok;
+  const program = createProgram(streams, version, (code) => {
+    exitCode = code;
+  });
+  try {
+    await program.parseAsync(args, { from: 'user' });
+    return exitCode;
+  } catch (error) {
+    // commander has printed what was wrong (or the help that was asked for).
+    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : exitCodes.usage;
+    if (!(error instanceof AskError)) throw error;
+    streams.err(`kvr: ${error.message}\n`);
+    return error.exitCode;
+  }
+}
+
+function createProgram(streams: Streams, version: string, end: (code: number) => void): Command {
+  const program = new Command('kvr')
+    .description('Shows what the kube-vpp-router daemon of this node does, and why.')
+    .version(version)
+    .addOption(
+      new Option('--socket <path>', "the daemon's control socket")
+        .env('KVR_SOCKET')
+        .default(controlSocketDefault),
+    )
+    .addOption(
+      new Option('-o, --output <format>', 'how to print').choices([...outputs]).default('text'),
+    )
+    .exitOverride()
+    .configureOutput({ writeOut: streams.out, writeErr: streams.err });
+  addShow(program, streams);
+  program
+    .command('status')
+    .description('is this node ready, and if not, why')
+    .action(async (_: unknown, command: Command) => {
+      const ready = await printStatus(optionsOf(command), streams);
+      if (!ready) end(exitCodes.notReady);
+    });
+  program
+    .command('trace')
+    .argument('<src>', 'source address')
+    .argument('<dst>', 'destination: address[:port][/tcp|udp|sctp|icmp]')
+    .description('the way of a packet, as the rows of this node say')
+    .action(async (source: string, destination: string, _: unknown, command: Command) => {
+      const packet = parsePacket(source, destination);
+      if (!packet.ok) return command.error(`error: ${packet.problem}`);
+      const query = new URLSearchParams({ ...packet.value, port: String(packet.value.port) });
+      await printTrace(`/trace?${query}`, optionsOf(command), streams);
+    });
+  for (const command of [program, ...program.commands]) {
+    command.exitOverride().configureOutput({ writeOut: streams.out, writeErr: streams.err });
+  }
+  return program;
+}
+
+function addShow(program: Command, streams: Streams): void {
+  const show = program.command('show').description('lists of what the daemon has and does');
+  const list = <Item>(
+    name: string,
+    path: string,
+    columns: readonly Column<Item>[],
+    about: string,
+  ) =>
+    show
+      .command(name)
+      .description(about)
+      .action((_: unknown, command: Command) =>
+        printList(path, columns, optionsOf(command), streams),
+      );
+  list('services', '/services', serviceColumns, 'frontends of Services and their backends');
+  list('routes', '/tables/routes', rowColumns, 'routes of this node');
+  list('peers', '/peers', peerColumns, 'BGP sessions');
+  list('pods', '/pods', podColumns, 'pods attached to this node');
+  list('errors', '/errors', errorColumns, "what is wrong with users' objects");
+  show
+    .command('tables')
+    .argument('[name]', 'show the rows of this table')
+    .description('desired rows by table, and how far they are applied')
+    .action((name: string | undefined, _: unknown, command: Command) =>
+      name === undefined
+        ? printList('/tables', tableColumns, optionsOf(command), streams)
+        : printList(`/tables/${encodeURIComponent(name)}`, rowColumns, optionsOf(command), streams),
+    );
+  for (const command of show.commands) {
+    command.exitOverride().configureOutput({ writeOut: streams.out, writeErr: streams.err });
+  }
+}
+
+/** Global options may stand before or after the command. */
+function optionsOf(command: Command): Options {
+  return command.optsWithGlobals<Options>();
+}
+
+async function printList<Item>(
+  path: string,
+  columns: readonly Column<Item>[],
+  options: Options,
+  streams: Streams,
+): Promise<void> {
+  // The daemon is of this version or near it; a missing field prints as nothing.
+  const { items } = (await ask(options.socket, path)) as { readonly items: readonly Item[] };
+  streams.out(formatItems(items, columns, options.output));
+}
+
+async function printStatus(options: Options, streams: Streams): Promise<boolean> {
+  const status = (await ask(options.socket, '/status')) as StatusView;
+  if (options.output === 'json' || options.output === 'yaml') {
+    streams.out(formatValue(status, options.output));
+  } else {
+    streams.out(`${status.node}: ${status.ready ? 'ready' : 'NOT READY'} (${status.version})\n`);
+    streams.out(formatItems(status.checks, checkColumns, options.output));
+  }
+  return status.ready;
+}
+
+async function printTrace(path: string, options: Options, streams: Streams): Promise<void> {
+  const trace = (await ask(options.socket, path)) as TraceView;
+  if (options.output === 'json' || options.output === 'yaml') {
+    streams.out(formatValue(trace, options.output));
+  } else {
+    streams.out(formatItems(trace.steps, stepColumns, options.output));
+    streams.out(`${trace.verdict}\n`);
+  }
+}

@@ -1,0 +1,160 @@
+import assert from 'node:assert/strict';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { parse } from 'yaml';
+import { exitCodes } from '../../src/cli/ask.ts';
+import { formatDuration } from '../../src/cli/columns.ts';
+import { runKvr } from '../../src/cli/run.ts';
+import { serveControl } from '../../src/daemon/control.ts';
+import type { DaemonView } from '../../src/daemon/view.ts';
+import { sampleView } from '../daemon/view.ts';
+
+describe('kvr', () => {
+  const abort = new AbortController();
+  let directory = '';
+  let view: DaemonView = sampleView;
+  before(async () => {
+    directory = await mkdtemp(join(tmpdir(), 'kvr-cli-'));
+    const current = new Proxy(sampleView, { get: (_, name) => Reflect.get(view, name) });
+    const socketPath = join(directory, 'control.sock');
+    await serveControl({ view: current, socketPath, signal: abort.signal });
+  });
+  after(async () => {
+    abort.abort();
+    await rm(directory, { recursive: true });
+  });
+
+  async function kvr(args: string, socket = 'control.sock') {
+    let out = '';
+    let err = '';
+    const streams = {
+      out: (text: string) => {
+        out += text;
+      },
+      err: (text: string) => {
+        err += text;
+      },
+    };
+    const words = ['--socket', join(directory, socket), ...args.split(' ')];
+    const code = await runKvr(words, streams, '1.2.3');
+    return { code, out, err };
+  }
+
+  it('shows services as aligned columns, long lists shortened', async () => {
+    const { code, out } = await kvr('show services');
+    assert.equal(code, 0);
+    assert.deepEqual(out.split('\n'), [
+      'SERVICE           KIND       FRONTEND             STATUS   BACKENDS',
+      'default/web:http  ClusterIP  10.96.0.10:80/tcp    done     10.244.1.2:8080 10.244.2.2:8080 10.244.2.3:8080 + 1 more',
+      'default/empty     NodePort   192.0.2.1:30080/udp  pending  <none>',
+      '',
+    ]);
+  });
+
+  const texts = [
+    { args: 'show services -o wide', shows: /10\.244\.2\.4:8080/ },
+    { args: 'show pods', shows: /^default\/web-1 {2}10\.244\.1\.2 fd00:10:244:1::2 {2}kvr3f2a/m },
+    { args: 'show pods -o wide', shows: /CONTAINER\n.*veth {2}c0ffee/ },
+    { args: 'show peers', shows: /^192\.0\.2\.2 {2}64512 {2}established {2}1h02m {2}2/m },
+    { args: 'show routes', shows: /^failed {2}10\.2\.0\.0\/24 drop +no such table$/m },
+    {
+      args: 'show errors',
+      shows: /^Service\/default\/web {2}spec\.externalIPs\[0\] {2}not an IP/m,
+    },
+    { args: 'show tables', shows: /^routes {2}3 +2 +1$/m },
+    { args: 'show tables routes', shows: /10\.1\.0\.0\/24 via 192\.0\.2\.2/ },
+    { args: 'show tables nat', shows: /^none$/m },
+    { args: 'trace 10.1.1.1 10.96.0.10:80', shows: /delivered to 10\.244\.1\.2:80$/m },
+    { args: '--version', shows: /^1\.2\.3$/m },
+    { args: 'show --help', shows: /services +frontends/ },
+  ];
+  for (const c of texts) {
+    it(`prints for people: ${c.args}`, async () => {
+      const { code, out, err } = await kvr(c.args);
+      assert.match(out, c.shows);
+      assert.deepEqual([code, err], [0, '']);
+    });
+  }
+
+  it('prints what the daemon said as JSON and YAML', async () => {
+    const expected = { items: sampleView.pods() };
+    assert.deepEqual(JSON.parse((await kvr('show pods -o json')).out), expected);
+    assert.deepEqual(parse((await kvr('-o yaml show pods')).out), expected);
+  });
+
+  it('status ends with 1 while the node is not ready, and says why', async () => {
+    const { code, out } = await kvr('status');
+    assert.equal(code, exitCodes.notReady);
+    assert.match(out, /^worker-1: NOT READY/);
+    assert.match(out, /^vpp +NO +not connected to \/run\/vpp\/api\.sock$/m);
+    view = { ...sampleView, checks: () => [] };
+    const ready = await kvr('status');
+    view = sampleView;
+    assert.equal(ready.code, 0);
+    assert.match(ready.out, /^worker-1: ready/);
+  });
+
+  it('never sends control characters of an object to the terminal', async () => {
+    const object = 'Service/a/\u001b[2Jb';
+    view = { ...sampleView, problems: () => [{ object, field: 'x', reason: 'a\nb' }] };
+    const { out } = await kvr('show errors');
+    view = sampleView;
+    assert.match(out, /^Service\/a\/\?\[2Jb {2}x {6}a\?b$/m);
+  });
+
+  const usage = [
+    { args: 'show zap', says: /unknown command 'zap'/ },
+    { args: 'trace 10.1.1.1', says: /missing required argument 'dst'/ },
+    { args: 'trace 10.1.1.1 web:80', says: /DST is not an address/ },
+    { args: 'show pods -o xml', says: /Allowed choices are text, wide, json, yaml/ },
+    { args: 'show pods --bogus', says: /unknown option '--bogus'/ },
+  ];
+  for (const c of usage) {
+    it(`ends with 2 and says what is wrong: ${c.args}`, async () => {
+      const { code, out, err } = await kvr(c.args);
+      assert.match(err, c.says);
+      assert.deepEqual([code, out], [exitCodes.usage, '']);
+    });
+  }
+
+  it('ends with 3 and says which socket when there is no daemon', async () => {
+    const { code, out, err } = await kvr('show pods', 'absent.sock');
+    assert.match(err, /no daemon: .*absent\.sock does not exist.*--socket PATH/);
+    assert.deepEqual([code, out], [exitCodes.unreachable, '']);
+  });
+
+  it('ends with 3 when whoever listens hangs up', async () => {
+    const server = createServer((socket) => socket.destroy());
+    await new Promise<void>((resolve) => server.listen(join(directory, 'odd.sock'), resolve));
+    const { code, err } = await kvr('show pods', 'odd.sock');
+    server.close();
+    assert.match(err, /cannot ask the daemon on .*odd\.sock/);
+    assert.equal(code, exitCodes.unreachable);
+  });
+
+  it('ends with 4 and the reason when the daemon refuses', async () => {
+    const { code, err } = await kvr('show tables zap');
+    assert.match(err, /^kvr: no table "zap"; there are /);
+    assert.equal(code, exitCodes.refused);
+    view = { ...sampleView, peers: () => Promise.reject(new Error('gobgpd does not answer')) };
+    const peers = await kvr('show peers');
+    view = sampleView;
+    assert.equal(peers.err, 'kvr: gobgpd does not answer\n');
+  });
+});
+
+describe('formatDuration', () => {
+  const cases: readonly [number, string][] = [
+    [0, '0s'],
+    [59.9, '59s'],
+    [60, '1m00s'],
+    [3725, '1h02m'],
+    [90_000, '1d01h'],
+    [-5, '0s'],
+  ];
+  for (const [seconds, text] of cases) {
+    it(`${seconds} s is ${text}`, () => assert.equal(formatDuration(seconds), text));
+  }
+});
