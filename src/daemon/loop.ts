@@ -1,0 +1,181 @@
+import type { Clock } from '../core/clock.ts';
+import { createDesired, type Desired } from '../desired/desired.ts';
+import type { Stage } from '../desired/table.ts';
+import type { FactKind, Store } from '../model/store.ts';
+import type { Target } from '../reconcile/driver.ts';
+import {
+  createReconciler,
+  type Failure,
+  type Reconciler,
+  type RoundResult,
+  type StageEvent,
+} from '../reconcile/reconciler.ts';
+import { planChanges } from './planning.ts';
+
+/**
+ * The control loop: snapshot, plan, reconcile, and again.
+ *
+ * It wakes for a commit, a changed session of a target, and a row's retry. While a round is on
+ * its way changes gather in the store, so a burst becomes one round and an idle daemon reacts
+ * at once: no timer decides how long to collect.
+ */
+export interface Loop {
+  readonly desired: Desired;
+  readonly reconciler: Reconciler;
+  /** The store's revision that is in force in VPP. */
+  readonly appliedRevision: number;
+  /** When the last round ended, ms since the epoch; undefined before the first. */
+  readonly lastRoundMs: number | undefined;
+  /** When the oldest change arrived that is not in force, ms since the epoch. */
+  readonly oldestPendingMs: number | undefined;
+  /** Resolves when a revision is in force in VPP; rejects when the signal aborts first. */
+  whenApplied(revision: number, signal: AbortSignal): Promise<void>;
+  /** Settles when the signal of the loop aborts. */
+  readonly finished: Promise<void>;
+}
+
+export interface LoopOptions {
+  readonly store: Store;
+  readonly targets: readonly Target[];
+  readonly clock: Clock;
+  readonly signal: AbortSignal;
+  readonly onRound?: (result: RoundResult & { readonly durationMs: number }) => void;
+  readonly onStage?: (event: StageEvent) => void;
+  readonly onFailure?: (failure: Failure) => void;
+}
+
+/**
+ * Sources that must have delivered a first complete list before rows of a table are deleted:
+ * until then absence means nothing. Tables that are not named here wait for the cluster's nodes,
+ * the configuration and the uplink.
+ */
+const always: readonly FactKind[] = ['config', 'uplink', 'nodes'];
+const deleteNeeds: { readonly [S in Stage]?: readonly FactKind[] } = {
+  interfaces: [...always, 'attachments'],
+  addresses: [...always, 'attachments'],
+  neighbours: [...always, 'attachments'],
+  natInterfaces: [...always, 'attachments'],
+  linkStates: [...always, 'attachments'],
+  routes: [...always, 'attachments', 'learnedRoutes'],
+  translations: [...always, 'services', 'slices'],
+};
+
+interface State {
+  appliedRevision: number;
+  lastRoundMs: number | undefined;
+  pendingSinceMs: number | undefined;
+  readonly waiters: Set<{ readonly revision: number; readonly resolve: () => void }>;
+}
+
+/** Starts the loop; it runs until the signal aborts. */
+export function startLoop(options: LoopOptions): Loop {
+  const desired = createDesired();
+  const reconciler = createReconciler({
+    targets: options.targets,
+    desired,
+    clock: options.clock,
+    ...(options.onStage === undefined ? {} : { onStage: options.onStage }),
+    ...(options.onFailure === undefined ? {} : { onFailure: options.onFailure }),
+  });
+  const state: State = {
+    appliedRevision: 0,
+    lastRoundMs: undefined,
+    pendingSinceMs: undefined,
+    waiters: new Set(),
+  };
+  return {
+    desired,
+    reconciler,
+    get appliedRevision() {
+      return state.appliedRevision;
+    },
+    get lastRoundMs() {
+      return state.lastRoundMs;
+    },
+    get oldestPendingMs() {
+      return state.pendingSinceMs;
+    },
+    whenApplied: (revision, signal) => waitApplied(state, revision, signal),
+    finished: run(options, state, desired, reconciler),
+  };
+}
+
+async function run(
+  options: LoopOptions,
+  state: State,
+  desired: Desired,
+  reconciler: Reconciler,
+): Promise<void> {
+  const { store, signal, clock } = options;
+  while (!signal.aborted) {
+    const startMs = clock.monotonic();
+    const snapshot = store.takeSnapshot();
+    planChanges(desired, snapshot);
+    const mayDelete = (stage: Stage) =>
+      (deleteNeeds[stage] ?? always).every((kind) => snapshot.synced.has(kind));
+    const sessions = options.targets.map((target) => target.sessionChanged());
+    try {
+      const result = await reconciler.round({ signal, mayDelete });
+      state.lastRoundMs = clock.now();
+      if (result.connected.has('vpp')) recordApplied(state, snapshot.revision);
+      options.onRound?.({ ...result, durationMs: clock.monotonic() - startMs });
+    } catch (error) {
+      if (!signal.aborted) throw error;
+      return;
+    }
+    await nextReason(options, reconciler, sessions);
+    state.pendingSinceMs ??= clock.now();
+  }
+}
+
+function recordApplied(state: State, revision: number): void {
+  state.appliedRevision = revision;
+  state.pendingSinceMs = undefined;
+  for (const waiter of state.waiters) {
+    if (waiter.revision > revision) continue;
+    state.waiters.delete(waiter);
+    waiter.resolve();
+  }
+}
+
+/** Waits for the first reason for another round. */
+async function nextReason(
+  { store, clock, signal }: LoopOptions,
+  reconciler: Reconciler,
+  sessions: readonly Promise<void>[],
+): Promise<void> {
+  const retryMs = reconciler.nextRetryMs();
+  let timer: { cancel(): void } | undefined;
+  let abort = () => {};
+  const aborted = new Promise<void>((resolve) => {
+    abort = resolve;
+  });
+  signal.addEventListener('abort', abort, { once: true });
+  const retry = new Promise<void>((resolve) => {
+    if (retryMs !== undefined)
+      timer = clock.after(Math.max(1, retryMs - clock.monotonic()), resolve);
+  });
+  await Promise.race([store.changed(), retry, aborted, ...sessions]);
+  timer?.cancel();
+  signal.removeEventListener('abort', abort);
+}
+
+function waitApplied(state: State, revision: number, signal: AbortSignal): Promise<void> {
+  if (state.appliedRevision >= revision) return Promise.resolve();
+  return new Promise((resolve, reject) => {
+    const abort = () => {
+      state.waiters.delete(waiter);
+      reject(signal.reason);
+    };
+    const waiter = {
+      revision,
+      resolve: () => {
+        signal.removeEventListener('abort', abort);
+        resolve();
+      },
+    };
+    if (signal.aborted) return reject(signal.reason);
+    state.waiters.add(waiter);
+    signal.addEventListener('abort', abort, { once: true });
+  });
+}

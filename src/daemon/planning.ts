@@ -1,0 +1,34 @@
+import type { Desired } from '../desired/desired.ts';
+import type { Planner } from '../desired/plan.ts';
+import type { ChangedKeys, Facts, Snapshot } from '../model/store.ts';
+import { servicePlanner } from '../proxy/plan.ts';
+import { learnedRoutePlanner } from '../routing/learned.ts';
+import { nodePlanner } from '../routing/nodes.ts';
+import { podPlanner } from '../routing/pods.ts';
+import { uplinkPlanner } from '../routing/uplink.ts';
+
+/** In the order of precedence: of two that claim one key, the earlier wins. */
+export const planners: readonly Planner<Facts, ChangedKeys>[] = [
+  uplinkPlanner,
+  podPlanner,
+  nodePlanner,
+  servicePlanner,
+  learnedRoutePlanner,
+];
+
+/** Plans what the snapshot's changes touch into the desired state; returns how many owners. */
+export function planChanges(desired: Desired, snapshot: Snapshot): number {
+  let planned = 0;
+  for (const [rank, planner] of planners.entries()) {
+    const touched = planner.touched(snapshot.facts, snapshot.changed);
+    const owners =
+      touched === 'all'
+        ? new Set([...planner.owners(snapshot.facts), ...desired.ownersOf(planner.name)])
+        : touched;
+    for (const owner of owners) {
+      desired.put({ name: planner.name, rank }, owner, planner.plan(snapshot.facts, owner));
+      planned++;
+    }
+  }
+  return planned;
+}

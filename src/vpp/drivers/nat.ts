@@ -1,0 +1,214 @@
+import {
+  cnat_lb_type,
+  cnat_snat_policies,
+  cnat_snat_policy_flags,
+  cnat_snat_policy_table,
+} from '../../../native/vpp-api/catalogue/cnat.ts';
+import { ip_proto } from '../../../native/vpp-api/catalogue/ip-types.ts';
+import type { FieldsOf } from '../../../native/vpp-api/codec.ts';
+import { familyOf, type Ip, type Prefix } from '../../core/ip.ts';
+import type {
+  NatExclusionRow,
+  NatInterfaceRow,
+  NatRow,
+  TranslationRow,
+} from '../../desired/rows.ts';
+import { tables } from '../../desired/tables.ts';
+import { none, type VppDriverParts, type VppSession } from '../session.ts';
+import { unspecified } from './addresses.ts';
+
+/**
+ * Service translation by VPP's cnat plugin in feature mode.
+ *
+ * The order of the first two calls is a matter of life: VPP 26.06 dies of `cnat_set_snat_policy`
+ * or of an excluded prefix while it has no SNAT addresses, hence the `nat` stage before theirs.
+ */
+export const natParts: VppDriverParts<NatRow> = {
+  async dump(session) {
+    const reply = await session.connection.request('cnat_get_snat_addresses', {});
+    const set = reply.snat_ip4 !== unspecified[4] || reply.snat_ip6 !== unspecified[6];
+    // The policy cannot be read back, so the row is written again.
+    return set ? [{ key: 'nat', row: undefined }] : [];
+  },
+  async put(session, row) {
+    await session.connection.request('cnat_set_snat_addresses_v2', {
+      fwd_fib_index: 0,
+      ret_fib_index: 0,
+      snat_ip4: row.ip4 ?? unspecified[4],
+      snat_ip6: row.ip6 ?? unspecified[6],
+      sw_if_index: none,
+      flags:
+        cnat_snat_policy_flags.CNAT_SNAT_POLICY_F_NO_CLIENT |
+        cnat_snat_policy_flags.CNAT_SNAT_POLICY_F_USE_AS_DEFAULT,
+    });
+    await session.connection.request('cnat_set_snat_policy', {
+      policy: cnat_snat_policies.CNAT_POLICY_K8S,
+    });
+  },
+  async remove() {
+    // VPP has no call that takes SNAT addresses back. Without interfaces they do nothing.
+  },
+};
+
+/** Destinations that are never masqueraded. They cannot be read back: all are written again. */
+export const natExclusionParts: VppDriverParts<NatExclusionRow> = {
+  dump: () => Promise.resolve([]),
+  put: (session, row) => writeExclusion(session, row.prefix, true),
+  remove: (session, key) => writeExclusion(session, key as Prefix, false),
+};
+
+/** The maps of the SNAT policy that an interface is in. */
+const policyTables: { readonly [Role in NatInterfaceRow['role']]: readonly number[] } = {
+  pod: [
+    cnat_snat_policy_table.CNAT_POLICY_INCLUDE_V4,
+    cnat_snat_policy_table.CNAT_POLICY_INCLUDE_V6,
+    cnat_snat_policy_table.CNAT_POLICY_POD,
+  ],
+  host: [cnat_snat_policy_table.CNAT_POLICY_HOST],
+  uplink: [],
+  tunnel: [],
+};
+
+/** Interfaces on which translation happens. */
+export const natInterfaceParts: VppDriverParts<NatInterfaceRow> = {
+  async dump(session) {
+    const entries = [...session.handles.interfaces];
+    const replies = await Promise.all(
+      entries.map(([, swIfIndex]) =>
+        session.connection.request('feature_is_enabled', {
+          arc_name: 'ip4-unicast',
+          feature_name: 'cnat-input-ip4',
+          sw_if_index: swIfIndex,
+        }),
+      ),
+    );
+    return entries
+      .filter((_, i) => replies[i]?.is_enabled === true)
+      .map(([name]) => ({ key: name, row: { interface: name, role: natRoleOf(name) } }));
+  },
+  async put(session, row) {
+    const swIfIndex = session.handles.need(row.interface);
+    // The feature last: where it is enabled, the maps are right.
+    await Promise.all([
+      ...Object.values(cnat_snat_policy_table).map((table) =>
+        writePolicy(session, swIfIndex, table, policyTables[row.role].includes(table)),
+      ),
+      session.connection.request('feature_cnat_enable_disable', {
+        sw_if_index: swIfIndex,
+        enable_disable: true,
+      }),
+    ]);
+  },
+  async remove(session, name) {
+    const swIfIndex = session.handles.interfaces.get(name);
+    if (swIfIndex === undefined) return;
+    // VPP keeps the number in its maps and gives it to the next interface.
+    await Promise.all([
+      session.connection.request('feature_cnat_enable_disable', {
+        sw_if_index: swIfIndex,
+        enable_disable: false,
+      }),
+      ...Object.values(cnat_snat_policy_table).map((table) =>
+        writePolicy(session, swIfIndex, table, false),
+      ),
+    ]);
+  },
+};
+
+/** Flags of a translation, VPP src/plugins/cnat/cnat_types.h: ALLOC_PORT and NO_CLIENT. */
+const translationFlags = 1 | 8;
+
+/** Frontends of Services. */
+export const translationParts: VppDriverParts<TranslationRow> = {
+  async dump(session) {
+    session.handles.translations.clear();
+    const details = await session.connection.dump('cnat_translation_dump', {});
+    return details.map(({ translation }) => {
+      const protocol = protocolName(translation.ip_proto);
+      const key = tables.translations.key({
+        vip: translation.vip.addr,
+        port: translation.vip.port,
+        protocol,
+      } as TranslationRow);
+      session.handles.translations.set(key, translation.id);
+      // Its flags and its hash cannot be read back, so the row is written again: an upsert.
+      return { key, row: undefined };
+    });
+  },
+  async put(session, row, from) {
+    const key = tables.translations.key(row);
+    // VPP takes the kind of load balancer at creation only. When `from` is not known in full
+    // the kind may differ too, but then deleting would cut what most probably is right.
+    if (from !== undefined && from.affinity !== row.affinity) await removeTranslation(session, key);
+    const reply = await session.connection.request('cnat_translation_update', {
+      translation: translationOf(row),
+    });
+    session.handles.translations.set(key, reply.id);
+  },
+  remove: removeTranslation,
+};
+
+function translationOf(row: TranslationRow): FieldsOf<'cnat_translation_update'>['translation'] {
+  const family = familyOf(row.vip);
+  return {
+    vip: endpoint(row.vip, row.port),
+    id: none,
+    ip_proto: protocolNumbers[row.protocol],
+    is_real_ip: row.nodeAddress ? 1 : 0,
+    flags: translationFlags,
+    lb_type: row.affinity ? cnat_lb_type.CNAT_LB_TYPE_MAGLEV : cnat_lb_type.CNAT_LB_TYPE_DEFAULT,
+    flow_hash_config: row.affinity ? ip_flow_hash_config_v2.IP_API_V2_FLOW_HASH_SRC_IP : 0,
+    paths: row.backends.map((backend) => ({
+      dst_ep: endpoint(backend.ip, backend.port),
+      src_ep: endpoint(unspecified[family], 0),
+      flags: 0,
+    })),
+  };
+}
+
+function endpoint(addr: Ip, port: number) {
+  return { addr, sw_if_index: none, if_af: familyOf(addr) === 4 ? 0 : 1, port };
+}
+
+const protocolNumbers = {
+  TCP: ip_proto.IP_API_PROTO_TCP,
+  UDP: ip_proto.IP_API_PROTO_UDP,
+  SCTP: ip_proto.IP_API_PROTO_SCTP,
+} as const;
+
+function protocolName(number: number): string {
+  const found = Object.entries(protocolNumbers).find(([, value]) => value === number);
+  return found?.[0] ?? String(number);
+}
+
+async function removeTranslation(session: VppSession, key: string): Promise<void> {
+  const id = session.handles.translations.get(key);
+  if (id === undefined) return;
+  session.handles.translations.delete(key);
+  await session.connection.request('cnat_translation_del', { id });
+}
+
+async function writeExclusion(session: VppSession, prefix: Prefix, isAdd: boolean): Promise<void> {
+  await session.connection.request('cnat_snat_policy_add_del_exclude_pfx', {
+    is_add: isAdd ? 1 : 0,
+    prefix,
+  });
+}
+
+async function writePolicy(
+  session: VppSession,
+  swIfIndex: number,
+  table: number,
+  isAdd: boolean,
+): Promise<void> {
+  await session.connection.request('cnat_snat_policy_add_del_if', {
+    sw_if_index: swIfIndex,
+    is_add: isAdd ? 1 : 0,
+    table,
+  });
+}
+
+function natRoleOf(name: string): NatInterfaceRow['role'] {
+  if (name === 'uplink' || name === 'host') return name;
+  return name.startsWith('pod-') ? 'pod' : 'tunnel';
+}

@@ -1,0 +1,54 @@
+import type { InterfaceName } from '../desired/rows.ts';
+
+/**
+ * Names to numbers. `sw_if_index` and translation ids are VPP's, valid for one run of VPP, and
+ * live only here: filled by replies and, after a reconnect, by dumps.
+ */
+export interface Handles {
+  readonly interfaces: ReadonlyMap<InterfaceName, number>;
+  /** Translation ids by the key of their row. */
+  readonly translations: Map<string, number>;
+  setInterface(name: InterfaceName, swIfIndex: number): void;
+  removeInterface(name: InterfaceName): void;
+  clearInterfaces(): void;
+  nameOf(swIfIndex: number): InterfaceName | undefined;
+  /** Throws `WaitingForInterface` when VPP has no such interface yet: a later round heals it. */
+  need(name: InterfaceName): number;
+}
+
+/** A row refers to an interface that is not there yet. */
+export class WaitingForInterface extends Error {
+  override readonly name = 'WaitingForInterface';
+
+  constructor(interfaceName: InterfaceName) {
+    super(`waiting for interface ${interfaceName}`);
+  }
+}
+
+export function createHandles(): Handles {
+  const interfaces = new Map<InterfaceName, number>();
+  const names = new Map<number, InterfaceName>();
+  return {
+    interfaces,
+    translations: new Map(),
+    setInterface(name, swIfIndex) {
+      interfaces.set(name, swIfIndex);
+      names.set(swIfIndex, name);
+    },
+    removeInterface(name) {
+      const swIfIndex = interfaces.get(name);
+      interfaces.delete(name);
+      if (swIfIndex !== undefined && names.get(swIfIndex) === name) names.delete(swIfIndex);
+    },
+    clearInterfaces() {
+      interfaces.clear();
+      names.clear();
+    },
+    nameOf: (swIfIndex) => names.get(swIfIndex),
+    need(name) {
+      const swIfIndex = interfaces.get(name);
+      if (swIfIndex === undefined) throw new WaitingForInterface(name);
+      return swIfIndex;
+    },
+  };
+}
