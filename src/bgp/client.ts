@@ -37,11 +37,12 @@ export interface GobgpClient extends AsyncDisposable {
   applyPaths(changes: readonly PathChange[], signal: AbortSignal): Promise<void>;
   /** All paths of the global table, learned and own. */
   listPaths(family: 4 | 6, signal: AbortSignal): Promise<readonly PathNews[]>;
-  /** Peer events, and best paths when asked. Never resolves: rejects when the stream ends. */
-  watch(
-    options: { readonly paths: boolean; readonly signal: AbortSignal },
-    onEvent: (event: WatchEvent) => void,
-  ): Promise<never>;
+  /** Peers and best paths, all of them at first. Rejects when the stream ends. */
+  watch(onEvent: (event: WatchEvent) => void, signal: AbortSignal): Promise<never>;
+  /** Rejects when the gobgpd process that is there now has gone. */
+  hold(signal: AbortSignal): Promise<never>;
+  /** Ends every `watch`: what they have seen is no longer true. */
+  resetWatches(): void;
 }
 
 /** Paths in one AddPathStream message: 100 to 1000 are equally fast (measured). */
@@ -69,6 +70,10 @@ export function createGobgpClient(options: {
     return dialect;
   }
 
+  function resetWatches(): void {
+    for (const watch of watches) watch.abort();
+  }
+
   async function call(name: string, signal: AbortSignal, request: (d: Dialect) => Uint8Array) {
     const spoken = await speak(signal);
     await channel.unary(spoken, name, request(spoken), signal);
@@ -89,7 +94,7 @@ export function createGobgpClient(options: {
     },
     async stopBgp(signal) {
       await call('StopBgp', signal, (d) => d.stopBgp());
-      for (const watch of watches) watch.abort();
+      resetWatches();
     },
     addPeer: (row, signal) => call('AddPeer', signal, (d) => d.peer(row)),
     updatePeer: (row, signal) => call('UpdatePeer', signal, (d) => d.peer(row)),
@@ -117,26 +122,45 @@ export function createGobgpClient(options: {
       });
       return paths;
     },
-    async watch({ paths, signal }, onEvent) {
-      const spoken = await speak(signal);
-      const decoder = createPathDecoder(spoken.version);
+    async watch(onEvent, signal) {
       const own = new AbortController();
       watches.add(own);
       try {
-        const either = AbortSignal.any([signal, own.signal]);
-        await channel.read(spoken, 'WatchEvent', spoken.watch(paths), undefined, either, (bytes) =>
-          onEvent(decoder.watchEvent(bytes)),
-        );
+        const spoken = await speak(signal);
+        await watchEvents(channel, spoken, true, onEvent, AbortSignal.any([signal, own.signal]));
       } finally {
         watches.delete(own);
       }
-      throw new GobgpError('WatchEvent', GrpcCode.unavailable, 'GoBGP ended the stream');
+      throw streamEnded();
     },
+    async hold(signal) {
+      await watchEvents(channel, await speak(signal), false, () => undefined, signal);
+      throw streamEnded();
+    },
+    resetWatches,
     async [Symbol.asyncDispose]() {
-      for (const watch of watches) watch.abort();
+      resetWatches();
       channel.close();
     },
   };
+}
+
+function watchEvents(
+  channel: Channel,
+  dialect: Dialect,
+  paths: boolean,
+  onEvent: (event: WatchEvent) => void,
+  signal: AbortSignal,
+): Promise<void> {
+  const decoder = createPathDecoder(dialect.version);
+  const request = dialect.watch(paths);
+  return channel.read(dialect, 'WatchEvent', request, undefined, signal, (bytes) =>
+    onEvent(decoder.watchEvent(bytes)),
+  );
+}
+
+function streamEnded(): GobgpError {
+  return new GobgpError('WatchEvent', GrpcCode.unavailable, 'GoBGP ended the stream');
 }
 
 /** GetBgp in the language that GoBGP speaks; tries `likely` first. */
