@@ -1,0 +1,259 @@
+/** Exchanges on a stream whose message table is known: sending, matching, giving up. */
+import type { Duplex } from 'node:stream';
+import type { Clock } from '../../src/core/clock.ts';
+import { catalogue, type EventName, type MessageName } from './catalogue/index.ts';
+import { codecOf, decodeHeader, type FieldsOf, messageId } from './codec.ts';
+import { VppClosedError, VppError, VppTimeoutError } from './errors.ts';
+import { createDeframer } from './frame.ts';
+import type { MessageTable } from './handshake.ts';
+import { createInFlight, type Exchange, type InFlight } from './pending.ts';
+import { createWaiting } from './waiting.ts';
+import { createMessageWriter } from './writer.ts';
+
+/** Details that one dump may have; more is a VPP that repeats itself. */
+const maxDetails = 4_000_000;
+/** Time for the last bytes to leave when we end the connection. */
+const endTimeoutMs = 1000;
+
+type Log = (event: string, details: Readonly<Record<string, unknown>>) => void;
+
+export interface ExchangeOptions {
+  readonly clock: Clock;
+  readonly timeoutMs: number;
+  readonly windowRequests: number;
+  readonly windowBytes: number;
+  readonly maxWaiting: number;
+  readonly log: Log;
+}
+
+/** What ended an exchange, and the details before it. */
+export interface Answer {
+  readonly reply: unknown;
+  readonly items: readonly unknown[];
+}
+
+/** One exchange to be made. */
+export interface ExchangeRequest {
+  readonly name: MessageName;
+  readonly fields: unknown;
+  /** The message that ends it. */
+  readonly reply: MessageName;
+  /** The messages before its end. */
+  readonly details: MessageName | undefined;
+  readonly signal: AbortSignal | undefined;
+}
+
+/** The exchanges of one connection. */
+export interface Exchanges {
+  start(request: ExchangeRequest): Promise<Answer>;
+  events<N extends EventName>(name: N, callback: (event: FieldsOf<N>) => void): () => void;
+  readonly closed: Promise<VppError>;
+  end(): Promise<void>;
+}
+
+export function createExchanges(
+  stream: Duplex,
+  table: MessageTable,
+  options: ExchangeOptions,
+): Exchanges {
+  const { clock, log, timeoutMs } = options;
+  let over: VppError | undefined;
+  let resolveClosed: (reason: VppError) => void = () => undefined;
+  const closed = new Promise<VppError>((resolve) => {
+    resolveClosed = resolve;
+  });
+  const inFlight = createInFlight({
+    clock,
+    timeoutMs,
+    expired(exchange) {
+      const text = `no reply in ${timeoutMs} ms; VPP does not answer what it cannot read`;
+      exchange.reject(new VppTimeoutError(exchange.name, text));
+      sender.pump();
+    },
+  });
+  const sender = createSender(stream, table, inFlight, options);
+  const receiver = createReceiver(table, inFlight, log);
+  const deframer = createDeframer();
+
+  const finish = (reason: VppError): void => {
+    if (over !== undefined) return;
+    over = reason;
+    stream.destroy();
+    for (const exchange of [...inFlight.clear(), ...sender.clear()]) {
+      exchange.reject(new VppClosedError(exchange.name, reason.message, { cause: reason }));
+    }
+    resolveClosed(reason);
+  };
+  const closedBy = (text: string) => () => finish(new VppClosedError('(stream)', text));
+
+  stream.on('data', (chunk: Buffer) => {
+    inFlight.progress();
+    try {
+      deframer.push(chunk, receiver.receive);
+    } catch (cause) {
+      finish(new VppError('(stream)', 'VPP sent bytes that are not a message', { cause }));
+    }
+    if (over === undefined) sender.pump();
+  });
+  stream.on('error', (cause) => {
+    finish(new VppClosedError('(stream)', 'the socket broke', { cause }));
+  });
+  stream.on('end', closedBy('VPP closed the connection'));
+  stream.on('close', closedBy('the connection is closed'));
+  stream.resume();
+
+  return {
+    closed,
+    events: receiver.events,
+    start(request) {
+      if (over !== undefined) {
+        return Promise.reject(new VppClosedError(request.name, over.message, { cause: over }));
+      }
+      return new Promise<Answer>((resolve, reject) => {
+        sender.submit(createExchange(request, resolve, reject));
+      });
+    },
+    async end() {
+      if (over === undefined) await drain(stream, clock, sender.flush);
+      finish(new VppClosedError('(stream)', 'we closed the connection'));
+    },
+  };
+}
+
+/** Sends in order what the window has room for; the rest waits. */
+function createSender(
+  stream: Duplex,
+  table: MessageTable,
+  inFlight: InFlight,
+  options: ExchangeOptions,
+) {
+  const writer = createMessageWriter(stream);
+  const waiting = createWaiting<Exchange>(options.maxWaiting);
+  const idOf = (name: MessageName): number => table.idOf(name) ?? 0;
+  let context = 0;
+
+  const send = (exchange: Exchange): void => {
+    context = context === 0xffffffff ? 1 : context + 1;
+    const { name, fields } = exchange;
+    const header = { id: idOf(name), clientIndex: table.clientIndex, context };
+    try {
+      exchange.bytes = writer.write(name, header, fields as FieldsOf<MessageName>);
+      if (exchange.reply === 'control_ping_reply' && name !== 'control_ping') {
+        // The same context: details carry it, and the reply to the ping ends them.
+        writer.write('control_ping', { ...header, id: idOf('control_ping') }, {});
+      }
+    } catch (error) {
+      exchange.reject(error);
+      return;
+    }
+    inFlight.add(context, exchange);
+  };
+  const pump = (): void => {
+    while (inFlight.size < options.windowRequests) {
+      if (inFlight.size > 0 && inFlight.bytes >= options.windowBytes) return;
+      const exchange = waiting.shift();
+      if (exchange === undefined) return;
+      if (!exchange.settled) send(exchange);
+    }
+  };
+  return {
+    pump,
+    flush: writer.flush,
+    clear: waiting.clear,
+    submit(exchange: Exchange): void {
+      if (exchange.settled) return;
+      if (!waiting.push(exchange)) {
+        const text = `more than ${options.maxWaiting} requests wait`;
+        exchange.reject(new VppError(exchange.name, text));
+      }
+      pump();
+    },
+  };
+}
+
+/** Gives each message to the exchange of its context, or to those who listen for events. */
+function createReceiver(table: MessageTable, inFlight: InFlight, log: Log) {
+  const listeners = new Map<EventName, Set<(event: never) => void>>();
+
+  const tell = (name: EventName, bytes: Buffer): void => {
+    const callbacks = listeners.get(name);
+    if (callbacks === undefined) return;
+    const event = codecOf(name).decode(bytes);
+    for (const callback of callbacks) callback(event as never);
+  };
+  const answer = (name: MessageName, bytes: Buffer): void => {
+    const { context } = decodeHeader(name, bytes);
+    const exchange = inFlight.get(context);
+    if (exchange === undefined) {
+      log('late reply', { name, context });
+      return;
+    }
+    try {
+      if (name === exchange.details) {
+        if (exchange.items.length >= maxDetails) throw new VppError(name, 'too many details');
+        if (!exchange.settled) exchange.items.push(codecOf(name).decode(bytes));
+      } else if (name === exchange.reply) {
+        inFlight.finish(context, exchange);
+        exchange.resolve({ reply: codecOf(name).decode(bytes), items: exchange.items });
+      } else log('unexpected reply', { name, to: exchange.name });
+    } catch (cause) {
+      exchange.reject(new VppError(exchange.name, `cannot read ${name}`, { cause }));
+    }
+  };
+  return {
+    receive(bytes: Buffer): void {
+      const name = table.nameOf(messageId(bytes));
+      if (name === undefined) log('message ignored', { id: messageId(bytes) });
+      else if (catalogue[name].header === 'client') tell(name as EventName, bytes);
+      else answer(name, bytes);
+    },
+    events<N extends EventName>(name: N, callback: (event: FieldsOf<N>) => void): () => void {
+      const callbacks = listeners.get(name) ?? new Set();
+      listeners.set(name, callbacks.add(callback));
+      return () => callbacks.delete(callback);
+    },
+  };
+}
+
+function createExchange(
+  request: ExchangeRequest,
+  resolve: (answer: Answer) => void,
+  reject: (reason: unknown) => void,
+): Exchange {
+  const { signal } = request;
+  const settle = (run: () => void): void => {
+    if (exchange.settled) return;
+    exchange.settled = true;
+    signal?.removeEventListener('abort', abort);
+    run();
+  };
+  const abort = (): void => exchange.reject(signal?.reason);
+  const exchange: Exchange = {
+    name: request.name,
+    fields: request.fields,
+    reply: request.reply,
+    details: request.details,
+    items: [],
+    bytes: 0,
+    order: 0,
+    sentAt: 0,
+    settled: false,
+    resolve: (answer) => settle(() => resolve(answer as Answer)),
+    reject: (reason) => settle(() => reject(reason)),
+  };
+  signal?.addEventListener('abort', abort, { once: true });
+  if (signal?.aborted) abort();
+  return exchange;
+}
+
+/** Lets the last bytes leave, but not for long. */
+function drain(stream: Duplex, clock: Clock, flush: () => void): Promise<void> {
+  return new Promise((resolve) => {
+    const timer = clock.after(endTimeoutMs, () => resolve());
+    flush();
+    stream.end(() => {
+      timer.cancel();
+      resolve();
+    });
+  });
+}

@@ -1,0 +1,112 @@
+/**
+ * The requests in flight, and when they are given up.
+ *
+ * VPP answers in order, and gives no answer at all to a message that it cannot read. So a
+ * request that a later one has overtaken is lost, and fails when its own time is over. One
+ * that was not overtaken may only wait behind others (large ACLs take VPP 10 ms each): it
+ * fails when VPP has been silent for that long.
+ */
+import type { Clock, Timer } from '../../src/core/clock.ts';
+import type { MessageName } from './catalogue/index.ts';
+
+/** One exchange with VPP. */
+export interface Exchange {
+  readonly name: MessageName;
+  readonly fields: unknown;
+  /** The message that ends it. */
+  readonly reply: MessageName;
+  /** The messages before its end, collected in `items`. */
+  readonly details: MessageName | undefined;
+  readonly items: unknown[];
+  /** Bytes it took on the wire. */
+  bytes: number;
+  /** Its place in the order of sending. */
+  order: number;
+  /** On the monotonic clock. */
+  sentAt: number;
+  /** Settled early, by its caller's signal: its reply is still waited for, and dropped. */
+  settled: boolean;
+  resolve(reply: unknown): void;
+  reject(reason: unknown): void;
+}
+
+/** Exchanges in flight, by context, in the order in which they were sent. */
+export interface InFlight {
+  readonly size: number;
+  readonly bytes: number;
+  add(context: number, exchange: Exchange): void;
+  get(context: number): Exchange | undefined;
+  /** Its end was received. */
+  finish(context: number, exchange: Exchange): void;
+  /** Something was received. */
+  progress(): void;
+  /** Empties it; returns what was there. */
+  clear(): Exchange[];
+}
+
+export function createInFlight(options: {
+  readonly clock: Clock;
+  readonly timeoutMs: number;
+  readonly expired: (exchange: Exchange) => void;
+}): InFlight {
+  const { clock, timeoutMs } = options;
+  const exchanges = new Map<number, Exchange>();
+  let bytes = 0;
+  let sent = 0;
+  let answered = 0; // the place in the order of the last one that was answered
+  let lastProgress = 0;
+  let timer: Timer | undefined;
+
+  const remove = (context: number, exchange: Exchange): void => {
+    if (exchanges.delete(context)) bytes -= exchange.bytes;
+  };
+
+  const watch = (): void => {
+    timer = undefined;
+    const now = clock.monotonic();
+    let next = Number.POSITIVE_INFINITY;
+    for (const [context, exchange] of exchanges) {
+      const overtaken = exchange.order < answered;
+      const since = overtaken ? exchange.sentAt : Math.max(exchange.sentAt, lastProgress);
+      if (since + timeoutMs > now) {
+        next = Math.min(next, since + timeoutMs);
+        continue;
+      }
+      remove(context, exchange);
+      options.expired(exchange);
+    }
+    if (exchanges.size > 0) timer ??= clock.after(Math.min(next - now, timeoutMs), watch);
+  };
+
+  return {
+    get size() {
+      return exchanges.size;
+    },
+    get bytes() {
+      return bytes;
+    },
+    add(context, exchange) {
+      exchange.sentAt = clock.monotonic();
+      exchange.order = ++sent;
+      exchanges.set(context, exchange);
+      bytes += exchange.bytes;
+      timer ??= clock.after(timeoutMs, watch);
+    },
+    get: (context) => exchanges.get(context),
+    finish(context, exchange) {
+      answered = Math.max(answered, exchange.order);
+      remove(context, exchange);
+    },
+    progress() {
+      lastProgress = clock.monotonic();
+    },
+    clear() {
+      timer?.cancel();
+      timer = undefined;
+      const all = [...exchanges.values()];
+      exchanges.clear();
+      bytes = 0;
+      return all;
+    },
+  };
+}
