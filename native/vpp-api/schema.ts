@@ -223,6 +223,6 @@ export function reply<const F extends Fields>(
 export function event<const F extends Fields>(
   crc: number,
   fields: F,
-): Message<F, undefined, undefined> {
+): Message<F, undefined, undefined> & { readonly header: 'client' } {
   return { crc, header: 'client', fields, reply: undefined, details: undefined };
 }
