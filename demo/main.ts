@@ -1,10 +1,6 @@
 import { once } from 'node:events';
-import { changes } from './checks/changes.ts';
-import type { CheckGroup } from './checks/check.ts';
-import { crashes } from './checks/crashes.ts';
 import { generic } from './checks/generic.ts';
-import { routing } from './checks/routing.ts';
-import { nodePorts, services } from './checks/services.ts';
+import { shopChecks } from './checks/shop-checks.ts';
 import { type Cluster, createCluster } from './cluster.ts';
 import { type Options, parseOptions, usage } from './options.ts';
 import { findMissing } from './preflight.ts';
@@ -13,10 +9,8 @@ import { findVpp } from './vpp-config.ts';
 
 /**
  * The main job end to end: a cluster of network namespaces, an application in it, and one line
- * for each thing that must hold. See demo/README.md.
+ * with figures for each thing that must hold.
  */
-const shopGroups: readonly CheckGroup[] = [routing, services, nodePorts, changes, crashes];
-
 async function main(): Promise<number> {
   const options = parseOptions(process.argv.slice(2));
   if (!options.ok) {
@@ -55,7 +49,7 @@ async function runDemo(options: Options): Promise<number> {
       signal: stop.signal,
       tell: report.step,
     });
-    const groups = options.manifests === undefined ? shopGroups : [generic];
+    const groups = options.manifests === undefined ? shopChecks : [generic];
     const { failed } = await runChecks(cluster, groups, report);
     if (!options.once) {
       explainUse(cluster, report.line);
