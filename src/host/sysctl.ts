@@ -1,4 +1,4 @@
-import { readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { inNamespace, ownNamespace } from './namespace.ts';
 import { isErrno, NetlinkError } from './netlink-error.ts';
 
@@ -11,6 +11,13 @@ export interface InterfaceSysctl {
   readonly interface: string;
   readonly name: string;
 }
+
+/**
+ * A container's own /proc/sys is read-only; the DaemonSet mounts the host's writable one here.
+ * Both show the namespace of the thread that opens them (measured).
+ */
+const mountedRoot = '/host/proc/sys/net';
+const root = existsSync(mountedRoot) ? mountedRoot : '/proc/sys/net';
 
 /** False when this kernel has no such sysctl (IPv6 compiled out or disabled at boot). */
 export function writeSysctl(
@@ -41,7 +48,7 @@ export function readSysctl(
 }
 
 function sysctlPath({ family, interface: name, name: key }: InterfaceSysctl): string {
-  return `/proc/sys/net/${family}/conf/${name}/${key}`;
+  return `${root}/${family}/conf/${name}/${key}`;
 }
 
 function errnoOf(error: unknown): number {
