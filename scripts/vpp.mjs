@@ -38,13 +38,16 @@ export function vppVersion(vpp) {
 /** How long VPP may take until its API socket is there: seconds on a busy machine. */
 const startMaxMs = 30_000;
 
-/** Starts a VPP with a folder of its own; no hugepages, no devices. */
-export async function startVpp(vpp) {
+/**
+ * Starts a VPP with a folder of its own; no hugepages, no devices. `conf` may write another
+ * start-up file for that folder; its sockets must be `api.sock`, `stats.sock` and `cli.sock`.
+ */
+export async function startVpp(vpp, conf = startupConf) {
   const directory = mkdtempSync(join(tmpdir(), 'kvr-vpp-'));
   const apiSocket = join(directory, 'api.sock');
   const statsSocket = join(directory, 'stats.sock');
   const configPath = join(directory, 'startup.conf');
-  writeFileSync(configPath, startupConf(directory, apiSocket, statsSocket));
+  writeFileSync(configPath, conf(directory));
   const child = spawn(vpp, ['-c', configPath], {
     env: vppEnv(vpp),
     stdio: ['ignore', 'ignore', 'pipe'],
@@ -77,7 +80,7 @@ function isSocket(path) {
 }
 
 /** Session table and scan as in manifests/base: removed backends are cut within seconds. */
-function startupConf(directory, apiSocket, statsSocket) {
+function startupConf(directory) {
   return `unix {
   nodaemon
   nosyslog
@@ -87,8 +90,8 @@ function startupConf(directory, apiSocket, statsSocket) {
   poll-sleep-usec 100
 }
 api-segment { prefix kvr-${process.pid} }
-socksvr { socket-name ${apiSocket} }
-statseg { socket-name ${statsSocket} page-size 4K size 64M }
+socksvr { socket-name ${directory}/api.sock }
+statseg { socket-name ${directory}/stats.sock page-size 4K size 64M }
 buffers { page-size 4K buffers-per-numa 16384 }
 memory { main-heap-size 1G main-heap-page-size 4K }
 plugins { plugin default { enable } plugin dpdk_plugin.so { disable } }
