@@ -12,7 +12,7 @@ import {
 } from '../reconcile/driver.ts';
 import type { GobgpClient } from './client.ts';
 import type { ServerState } from './dialect.ts';
-import { GobgpError } from './error.ts';
+import { GobgpError, GrpcCode } from './error.ts';
 import type { PathChange } from './path-codec.ts';
 
 /**
@@ -31,6 +31,7 @@ export function createServerDriver(
     const state = await client.getBgp(signal);
     if (state.asn !== 0) {
       if (equalRows(serverRow(state), row)) return;
+      if (client.version === 4) throw new GobgpError('StartBgp', GrpcCode.unimplemented, finalStop);
       await client.stopBgp(signal);
       onStopped();
     }
@@ -60,6 +61,10 @@ function serverRow(state: ServerState): BgpServerRow {
     listenAddresses: state.listenAddresses.map((text) => (parseIp(text) ?? text) as Ip),
   };
 }
+
+/** GoBGP 4.8 answers "server stopped" for ever after StopBgp (observed). */
+const finalStop =
+  'GoBGP 4 cannot start BGP again in one process; restart gobgpd to change AS, id or addresses';
 
 /** What of a peer can change without a new session, in words of GoBGP's UpdatePeer. */
 type PeerUpdate = 'nothing' | 'timers' | 'session';

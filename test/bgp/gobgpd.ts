@@ -3,8 +3,8 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { realClock } from '../../src/core/clock.ts';
 import { createGobgpClient, type GobgpClient } from '../../src/bgp/client.ts';
+import { realClock } from '../../src/core/clock.ts';
 
 /**
  * Real gobgpd processes on loopback addresses, for tests and the bench.
@@ -63,9 +63,13 @@ export async function startGobgpd(program: string, index: number): Promise<Gobgp
 
   async function restart(): Promise<void> {
     rmSync(socket, { force: true }); // a killed gobgpd leaves it, and the next could not bind
-    child = spawn(program, ['--api-hosts', `unix://${socket}`, '--log-level', 'error', '--pprof-disable'], {
-      stdio: 'ignore',
-    });
+    child = spawn(
+      program,
+      ['--api-hosts', `unix://${socket}`, '--log-level', 'error', '--pprof-disable'],
+      {
+        stdio: 'ignore',
+      },
+    );
     await answers(client);
   }
 

@@ -1,0 +1,74 @@
+import assert from 'node:assert/strict';
+import { isConverged } from '../../src/bgp/converged.ts';
+import type { PeerState } from '../../src/bgp/dialect.ts';
+import { peerUpdate } from '../../src/bgp/drivers.ts';
+import { ip } from '../../src/core/ip.ts';
+import type { BgpPeerRow } from '../../src/desired/rows.ts';
+
+const row: BgpPeerRow = {
+  address: ip('192.0.2.2'),
+  asn: 64512,
+  port: 179,
+  localAddress: ip('192.0.2.1'),
+  families: [4, 6],
+  holdTimeSeconds: 90,
+  passive: false,
+  description: 'node/b',
+};
+
+const peer = (address: string, state: 'complete' | 'old' | 'young' | 'down'): PeerState => ({
+  row: { ...row, address: ip(address) },
+  session: state === 'down' ? 'active' : 'established',
+  enabled: true,
+  upSince: state === 'old' ? 900 : 999,
+  received: 0,
+  advertised: 0,
+  endOfRib: state === 'complete',
+  lastError: '',
+});
+
+describe('isConverged', () => {
+  const up = (...addresses: string[]) => new Set(addresses);
+  const cases = [
+    { name: 'no peers prove nothing', peers: [], expected: undefined, is: false },
+    { name: 'no peers prove nothing even when none was up', peers: [], expected: up(), is: false },
+    { name: 'all complete', peers: [peer('10.0.0.1', 'complete')], expected: undefined, is: true },
+    { name: 'up for long', peers: [peer('10.0.0.1', 'old')], expected: undefined, is: true },
+    { name: 'just up', peers: [peer('10.0.0.1', 'young')], expected: undefined, is: false },
+    {
+      name: 'at the start every peer counts',
+      peers: [peer('10.0.0.1', 'complete'), peer('10.0.0.2', 'down')],
+      expected: undefined,
+      is: false,
+    },
+    {
+      name: 'later one that was down before does not',
+      peers: [peer('10.0.0.1', 'complete'), peer('10.0.0.2', 'down')],
+      expected: up('10.0.0.1'),
+      is: true,
+    },
+    {
+      name: 'one that was up before and is not there yet',
+      peers: [peer('10.0.0.1', 'complete')],
+      expected: up('10.0.0.1', '10.0.0.2'),
+      is: false,
+    },
+  ];
+  for (const c of cases) {
+    it(c.name, () => assert.equal(isConverged(c.peers, c.expected, 1000, 10), c.is));
+  }
+});
+
+describe('peerUpdate', () => {
+  const cases: { name: string; to: Partial<BgpPeerRow>; is: string }[] = [
+    { name: 'equal rows need no call', to: {}, is: 'nothing' },
+    { name: 'a description is not worth a session', to: { description: 'x' }, is: 'nothing' },
+    { name: 'a hold time changes in place', to: { holdTimeSeconds: 30 }, is: 'timers' },
+    { name: 'another AS is another session', to: { asn: 1 }, is: 'session' },
+    { name: 'so are other families', to: { families: [4] }, is: 'session' },
+    { name: 'and the other direction', to: { passive: true }, is: 'session' },
+    { name: 'and another local address', to: { localAddress: ip('192.0.2.9') }, is: 'session' },
+    { name: 'and another port', to: { port: 1790 }, is: 'session' },
+  ];
+  for (const c of cases) it(c.name, () => assert.equal(peerUpdate(row, { ...row, ...c.to }), c.is));
+});

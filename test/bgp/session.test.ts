@@ -1,0 +1,175 @@
+import assert from 'node:assert/strict';
+import { ip } from '../../src/core/ip.ts';
+import { findGobgpd, freePort, until } from './gobgpd.ts';
+import { pathRows, peerRow, type Speaker, serverRows, startSpeaker } from './speaker.ts';
+
+const programs = findGobgpd();
+
+for (const version of [3, 4] as const) {
+  const program = programs[version];
+  const suite = program === undefined ? describe.skip : describe;
+  const absent = program === undefined ? ' (no such gobgpd here)' : '';
+
+  suite(`two nodes with a real gobgpd ${version}${absent}`, function () {
+    this.timeout(90_000);
+    if (program === undefined) return;
+    let port = 0;
+    let a: Speaker;
+    let b: Speaker;
+
+    const rowsOf = (
+      local: Speaker,
+      remote: Speaker,
+      paths: readonly (readonly [string, string])[],
+    ) => ({
+      ...serverRows(local, port),
+      bgpPeers: [peerRow(local, remote, port)],
+      bgpPaths: pathRows(paths),
+    });
+    const aPaths: readonly (readonly [string, string])[] = [
+      ['10.1.0.0/24', '192.0.2.1'],
+      ['fd00:1::/64', '2001:db8::1'],
+    ];
+    const learnedOfA = ['10.1.0.0/24 via 192.0.2.1', 'fd00:1::/64 via 2001:db8::1'];
+
+    before(async () => {
+      port = await freePort();
+      a = await startSpeaker(program, 1);
+      b = await startSpeaker(program, 2);
+      a.want(rowsOf(a, b, aPaths));
+      b.want(rowsOf(b, a, [['10.2.0.0/24', '192.0.2.2']]));
+    });
+    after(async () => {
+      await a?.[Symbol.asyncDispose]();
+      await b?.[Symbol.asyncDispose]();
+    });
+
+    it('speaks the dialect of the process', () => {
+      assert.equal(a.gobgpd.client.version, version);
+    });
+
+    it('learns the IPv4 and IPv6 paths of the other, and not its own', async () => {
+      await until('routes of a at b', () => b.learned().length === 2);
+      await until('routes of b at a', () => a.learned().length === 1);
+      assert.deepEqual(b.learned(), learnedOfA);
+      assert.deepEqual(a.learned(), ['10.2.0.0/24 via 192.0.2.2']);
+      assert.deepEqual([...a.failures(), ...b.failures()], []);
+    });
+
+    it('marks learned routes synced when the neighbour is complete', async () => {
+      await until('synced', () => b.store.synced.has('learnedRoutes'));
+    });
+
+    it('tells how the peers are', async () => {
+      const signal = AbortSignal.timeout(5000);
+      await until('received', async () => (await b.target.listPeers(signal))[0]?.received === 2);
+      const [peer, ...others] = await b.target.listPeers(signal);
+      assert.deepEqual(others, []);
+      assert.equal(peer?.state, 'established');
+      assert.equal(peer?.address, a.gobgpd.address);
+      // Version 3 also counts paths that iBGP does not pass on.
+      if (version === 4) assert.equal(peer?.advertised, 1);
+      else assert.ok((peer?.advertised ?? 0) >= 1);
+      assert.equal(peer?.description, `node/${a.gobgpd.address}`);
+      assert.ok(peer.uptimeSeconds < 60, `${peer.uptimeSeconds}`);
+    });
+
+    it('reads back what it wrote, so that a restart of the daemon changes nothing', async () => {
+      const signal = AbortSignal.timeout(5000);
+      const wanted = rowsOf(a, b, aPaths);
+      const expected: Record<string, readonly unknown[]> = { ...wanted };
+      for (const driver of a.target.drivers) {
+        const held = await driver.dump(signal);
+        assert.deepEqual(
+          held.map((entry) => entry.row),
+          expected[driver.table.name],
+        );
+      }
+    });
+
+    it('does not start BGP twice', async () => {
+      const signal = AbortSignal.timeout(5000);
+      const [server] = serverRows(a, port).bgpServer ?? [];
+      assert.ok(server);
+      await assert.rejects(a.gobgpd.client.startBgp(server, signal), /already started/);
+    });
+
+    it('keeps the session when only the description or the hold time changes', async () => {
+      const signal = AbortSignal.timeout(5000);
+      const before = await a.target.listPeers(signal);
+      const rows = rowsOf(a, b, aPaths);
+      a.want({
+        ...rows,
+        bgpPeers: rows.bgpPeers.map((row) => ({ ...row, description: 'node/renamed' })),
+      });
+      await until('written', () => a.failures().length === 0);
+      const after = await a.target.listPeers(signal);
+      assert.equal(after[0]?.state, 'established');
+      assert.ok((after[0]?.uptimeSeconds ?? 0) >= (before[0]?.uptimeSeconds ?? 0));
+      a.want(rows);
+    });
+
+    it('takes routes away when they are withdrawn, and changes next hops in place', async () => {
+      a.want(rowsOf(a, b, [['10.1.0.0/24', '192.0.2.9']]));
+      await until('changed', () => b.learned().join() === '10.1.0.0/24 via 192.0.2.9');
+      a.want(rowsOf(a, b, aPaths));
+      await until('back', () => b.learned().length === 2);
+    });
+
+    it('keeps learned routes through a crash of gobgpd and replays all it was told', async () => {
+      const seen = new Set<number>();
+      const watching = setInterval(() => seen.add(b.learned().length), 2);
+      await b.gobgpd.kill();
+      await until('away', () => !b.watch.live);
+      assert.equal(b.watch.staleCount, 2);
+      await b.gobgpd.restart();
+      await until('established again', async () => {
+        const peers = await b.target.listPeers(AbortSignal.timeout(5000)).catch(() => []);
+        return peers[0]?.state === 'established';
+      });
+      await until('confirmed', () => b.watch.live && b.watch.staleCount === 0);
+      clearInterval(watching);
+      assert.deepEqual([...seen], [2], 'no route was missing at any time');
+      assert.deepEqual(b.learned(), learnedOfA);
+      await until('b is heard again', () => a.learned().length === 1);
+    });
+
+    it('removes a route that was withdrawn while gobgpd was away', async () => {
+      await b.gobgpd.kill();
+      a.want(rowsOf(a, b, [['10.1.0.0/24', '192.0.2.1']]));
+      await b.gobgpd.restart();
+      await until('removed', () => b.learned().length === 1);
+      assert.deepEqual(b.learned(), ['10.1.0.0/24 via 192.0.2.1']);
+    });
+
+    it('changes the router id where GoBGP can, and says so where it cannot', async () => {
+      const rows = rowsOf(a, b, aPaths);
+      a.want({
+        ...rows,
+        bgpServer: (rows.bgpServer ?? []).map((row) => ({ ...row, routerId: ip('192.0.2.77') })),
+      });
+      const signal = AbortSignal.timeout(60_000);
+      if (version === 4) {
+        await until('refused', () => a.failures().length === 1);
+        assert.match(a.failures()[0] ?? '', /restart gobgpd/);
+        await a.gobgpd.kill();
+        await a.gobgpd.restart();
+      }
+      const routerId = async () => (await a.gobgpd.client.getBgp(signal)).routerId;
+      await until('restarted', async () => (await routerId()) === '192.0.2.77');
+      await until('learned again', () => b.learned().join() === learnedOfA.join());
+      await until('learned back', () => a.watch.live && a.watch.staleCount === 0);
+      assert.deepEqual(a.learned(), ['10.2.0.0/24 via 192.0.2.2']);
+      assert.deepEqual(a.failures(), []);
+    });
+
+    it('forgets a peer that is no longer wanted', async () => {
+      a.want({ ...serverRows(a, port), bgpPaths: [] });
+      await until(
+        'no peer',
+        async () => (await a.target.listPeers(AbortSignal.timeout(5000))).length === 0,
+      );
+      await until('routes of the peer are gone', () => a.learned().length === 0);
+    });
+  });
+}
