@@ -1,0 +1,287 @@
+import type { FieldsOf } from '../../../native/vpp-api/codec.ts';
+import { ip, prefixOf } from '../../core/ip.ts';
+import {
+  addrFromIp,
+  addrPrefix,
+  type Family,
+  formatMac,
+  ipFromAddr,
+  mac,
+  unspecifiedAddr,
+} from '../address.ts';
+import type { FibEntry, FibPath } from '../fib/fib.ts';
+import { noInterface } from '../plane/interfaces.ts';
+import { puntKey } from '../plane/local.ts';
+import { addressDetails, sorted } from './interface.ts';
+import { type Answers, Retval, type World } from './world.ts';
+
+type ApiPath = FieldsOf<'ip_route_v2_details'>['route']['paths'][number];
+
+/** Tables, routes, addresses, neighbours. Source: VPP v26.06 `vnet/ip/ip_api.c`, `fib_api.c`. */
+export function ipAnswers(world: World): Answers {
+  return { ...tableAnswers(world), ...routeAnswers(world), ...addressAnswers(world) };
+}
+
+function tableAnswers(world: World): Answers {
+  const { fib } = world.plane;
+  const addDel = (isAdd: boolean, table: FieldsOf<'ip_table_add_del'>['table']) => {
+    const family = table.is_ip6 ? 6 : 4;
+    if (isAdd) fib.addTable(family, table.table_id, table.name);
+    else if (table.table_id !== 0) fib.removeTable(family, table.table_id);
+    return { retval: 0 };
+  };
+  return {
+    ip_table_add_del: (fields) => addDel(fields.is_add, fields.table),
+    ip_table_add_del_v2: (fields) => addDel(fields.is_add, fields.table),
+    *ip_table_dump() {
+      for (const table of fib.tables())
+        yield { table: { table_id: table.id, is_ip6: table.family === 6, name: table.name } };
+    },
+    fib_source_add(fields) {
+      const source = fib.addSource(fields.src.name, fields.src.priority);
+      return { retval: 0, id: source.id };
+    },
+    *fib_source_dump() {
+      for (const { id, name, priority } of fib.sources.values())
+        yield { src: { id, name, priority } };
+    },
+    set_ip_flow_hash_v3(fields) {
+      const table = fib.table(fields.af === 1 ? 6 : 4, fields.table_id);
+      if (table === undefined) return { retval: Retval.noSuchFib };
+      table.flowHash = fields.flow_hash_config;
+      return { retval: 0 };
+    },
+  };
+}
+
+function routeAnswers(world: World): Answers {
+  const { fib, interfaces } = world.plane;
+  return {
+    ip_route_add_del_v2(fields) {
+      const { route, is_add: isAdd, is_multipath: isMultipath } = fields;
+      const prefix = addrPrefix(route.prefix);
+      const family = prefix.addr.length === 4 ? 4 : 6;
+      const table = fib.table(family, route.table_id);
+      const failed = (retval: number) => ({ retval, stats_index: 0 });
+      if (table === undefined) return failed(Retval.noSuchFib);
+      const source = route.src === 0 ? 8 : route.src;
+      if (!fib.sources.has(source)) return failed(Retval.noSuchEntry);
+      if (isAdd && route.paths.length === 0) return failed(Retval.noPathsInRoute);
+      const given = route.paths.map(readPath);
+      const unknown = given.some(
+        (path) => path.interface !== undefined && interfaces.get(path.interface) === undefined,
+      );
+      if (unknown) return failed(Retval.noMatchingInterface);
+      const entry = table.entries.get(prefix);
+      const before = entry?.sources.get(source) ?? [];
+      if (!isAdd && before.length === 0) return { retval: 0, stats_index: 0 };
+      const after = mergePaths(before, given, { isAdd, isMultipath });
+      return { retval: 0, stats_index: fib.put(route.table_id, prefix, source, after).id };
+    },
+    *ip_route_v2_dump(fields) {
+      const table = fib.table(fields.table.is_ip6 ? 6 : 4, fields.table.table_id);
+      for (const entry of table?.entries.values() ?? []) {
+        // Source 0 means every source, one route an entry; otherwise only that one's routes.
+        if (fields.src === 0) yield { route: describeRoute(entry, fib.best(entry)) };
+        else {
+          const paths = entry.sources.get(fields.src);
+          if (paths !== undefined)
+            yield { route: describeRoute(entry, { source: fields.src, paths }) };
+        }
+      }
+    },
+    ip_route_lookup_v2(fields) {
+      const prefix = addrPrefix(fields.prefix);
+      const family = prefix.addr.length === 4 ? 4 : 6;
+      const table = fib.table(family, fields.table_id);
+      const entry = fields.exact ? table?.entries.get(prefix) : table?.entries.match(prefix.addr);
+      if (table === undefined || entry === undefined) {
+        const retval = table === undefined ? Retval.noSuchFib : Retval.noSuchEntry;
+        return { retval, route: emptyRoute(family) };
+      }
+      return { retval: 0, route: describeRoute(entry, fib.best(entry)) };
+    },
+  };
+}
+
+function mergePaths(
+  before: readonly FibPath[],
+  given: readonly FibPath[],
+  how: { readonly isAdd: boolean; readonly isMultipath: boolean },
+): readonly FibPath[] {
+  if (!how.isMultipath) return how.isAdd ? given : [];
+  const same = (a: FibPath, b: FibPath) =>
+    a.type === b.type &&
+    a.interface === b.interface &&
+    a.nextHop === b.nextHop &&
+    a.tableId === b.tableId;
+  const kept = before.filter((path) => !given.some((other) => same(path, other)));
+  return how.isAdd ? [...kept, ...given] : kept;
+}
+
+export function readPath(path: ApiPath): FibPath {
+  const nextHop = addrFromIp(path.nh.address);
+  const isUnset = [...nextHop].every((c) => c === '\0');
+  return {
+    type: path.type,
+    interface: path.sw_if_index === noInterface ? undefined : path.sw_if_index,
+    nextHop: isUnset ? undefined : nextHop,
+    weight: path.weight,
+    preference: path.preference,
+    flags: path.flags,
+    tableId: path.table_id,
+  };
+}
+
+function describeRoute(
+  entry: FibEntry,
+  best: { source: number; paths: readonly FibPath[] } | undefined,
+): FieldsOf<'ip_route_v2_details'>['route'] {
+  const { addr, length } = entry.prefix;
+  return {
+    table_id: entry.tableId,
+    stats_index: 0,
+    prefix: prefixOf(ipFromAddr(addr), length),
+    src: best?.source ?? 0,
+    paths: (best?.paths ?? []).map((path) => describePath(path, addr.length === 4 ? 4 : 6)),
+  };
+}
+
+export function describePath(path: FibPath, family: Family): ApiPath {
+  const nextHop = path.nextHop ?? unspecifiedAddr(family);
+  return {
+    sw_if_index: path.interface ?? noInterface,
+    table_id: path.tableId,
+    rpf_id: 0,
+    weight: Math.max(1, path.weight),
+    preference: path.preference,
+    type: path.type,
+    flags: path.flags,
+    proto: nextHop.length === 4 ? 0 : 1,
+    nh: {
+      address: ipFromAddr(nextHop),
+      via_label: 0,
+      obj_id: 0,
+      classify_table_index: 0,
+    },
+    n_labels: 0,
+    label_stack: [],
+  };
+}
+
+function emptyRoute(family: Family): FieldsOf<'ip_route_v2_details'>['route'] {
+  const zero = prefixOf(ip(family === 4 ? '0.0.0.0' : '::'), 0);
+  return { table_id: 0, stats_index: 0, prefix: zero, src: 0, paths: [] };
+}
+
+function addressAnswers(world: World): Answers {
+  const { interfaces, neighbours } = world.plane;
+  return {
+    ip_address_dump: (fields) => addressDetails(world, fields.sw_if_index, fields.is_ipv6),
+    *ip_unnumbered_dump(fields) {
+      for (const one of sorted(world)) {
+        const wanted = fields.sw_if_index === noInterface || fields.sw_if_index === one.index;
+        if (!wanted || one.unnumbered === undefined) continue;
+        yield { sw_if_index: one.index, ip_sw_if_index: one.unnumbered };
+      }
+    },
+    ip_neighbor_add_del(fields) {
+      const { neighbor } = fields;
+      const failed = { retval: Retval.invalidSwIfIndex, stats_index: noInterface };
+      if (interfaces.get(neighbor.sw_if_index) === undefined) return failed;
+      const addr = addrFromIp(neighbor.ip_address);
+      if (!fields.is_add) {
+        const removed = neighbours.remove(neighbor.sw_if_index, addr);
+        return { retval: removed ? 0 : Retval.noSuchEntry, stats_index: noInterface };
+      }
+      neighbours.put({
+        interface: neighbor.sw_if_index,
+        addr,
+        mac: mac(neighbor.mac_address),
+        isStatic: (neighbor.flags & 1) !== 0,
+        flags: neighbor.flags & 3,
+        seen: world.plane.now(),
+      });
+      return { retval: 0, stats_index: 0 };
+    },
+    *ip_neighbor_dump(fields) {
+      for (const one of neighbours.all.values()) {
+        const wanted = fields.sw_if_index === noInterface || fields.sw_if_index === one.interface;
+        if (!wanted || (one.addr.length === 16) !== (fields.af === 1)) continue;
+        yield {
+          age: world.plane.now() - one.seen,
+          neighbor: {
+            sw_if_index: one.interface,
+            flags: one.flags,
+            mac_address: formatMac(one.mac),
+            ip_address: ipFromAddr(one.addr),
+          },
+        };
+      }
+    },
+    ip_reassembly_enable_disable(fields) {
+      const one = interfaces.get(fields.sw_if_index);
+      if (one === undefined) return { retval: Retval.invalidSwIfIndex };
+      // Type 0 is full reassembly; virtual reassembly changes no packet that we forward.
+      if (fields.type === 0) one.reassembly = { 4: fields.enable_ip4, 6: fields.enable_ip6 };
+      return { retval: 0 };
+    },
+    ...puntAnswers(world),
+  };
+}
+
+function puntAnswers(world: World): Answers {
+  const { plane } = world;
+  return {
+    set_punt(fields) {
+      const l4 = fields.punt.type === 0 ? fields.punt.punt.l4 : undefined;
+      // Only UDP and TCP by port; a single TCP port is refused. Source: `vnet/ip/punt.c`.
+      if (l4 === undefined || (l4.protocol !== 17 && l4.protocol !== 6))
+        return { retval: Retval.unspecified };
+      if (l4.protocol === 6 && l4.port !== 0xffff) return { retval: Retval.unspecified };
+      if (l4.protocol === 17 && l4.port === 0xffff)
+        plane.puntUdp[l4.af === 1 ? 6 : 4] = fields.is_add;
+      return { retval: 0 };
+    },
+    add_del_ip_punt_redirect_v2(fields) {
+      const { punt } = fields;
+      const family = punt.af === 1 ? 6 : 4;
+      const key = puntKey(family, punt.rx_sw_if_index);
+      const path = punt.paths[0] === undefined ? undefined : readPath(punt.paths[0]);
+      if (!fields.is_add || path?.interface === undefined) plane.punts.delete(key);
+      else {
+        plane.punts.set(key, {
+          receivedOn: punt.rx_sw_if_index,
+          family,
+          interface: path.interface,
+          nextHop: path.nextHop,
+        });
+      }
+      return { retval: 0 };
+    },
+    *ip_punt_redirect_v2_dump(fields) {
+      for (const redirect of plane.punts.values()) {
+        if (redirect.family !== (fields.af === 1 ? 6 : 4)) continue;
+        const wanted =
+          fields.sw_if_index === noInterface || fields.sw_if_index === redirect.receivedOn;
+        if (!wanted) continue;
+        const path: FibPath = {
+          type: 0,
+          interface: redirect.interface,
+          nextHop: redirect.nextHop,
+          weight: 1,
+          preference: 0,
+          flags: 0,
+          tableId: 0,
+        };
+        yield {
+          punt: {
+            rx_sw_if_index: redirect.receivedOn,
+            af: redirect.family === 6 ? 1 : 0,
+            paths: [describePath(path, redirect.family)],
+          },
+        };
+      }
+    },
+  };
+}

@@ -1,0 +1,48 @@
+import { createAccessLists } from '../acl/acl.ts';
+import { createCnat } from '../cnat/nodes.ts';
+import type { CnatLimits } from '../cnat/sessions.ts';
+import { createFib } from '../fib/fib.ts';
+import { adjacency, ipLookup } from './forward.ts';
+import { icmpError } from './icmp.ts';
+import { ipInput } from './input.ts';
+import { createInterfaces } from './interfaces.ts';
+import { ipLocal } from './local.ts';
+import { createNeighbours } from './neighbours.ts';
+import type { Plane } from './plane.ts';
+import { createReassembly } from './reassembly.ts';
+import { tunnelOutput } from './tunnel.ts';
+
+/** A data plane as VPP starts it: table 0 of both families, and `local0` as interface 0. */
+export function createPlane(nowSeconds: () => number, limits: CnatLimits): Plane {
+  const interfaces = createInterfaces();
+  const fib = createFib({
+    kindOf(index) {
+      const one = interfaces.get(index);
+      if (one === undefined) return undefined;
+      if (!one.adminUp || !one.linkUp) return 'down';
+      return one.tunnel === undefined ? 'ethernet' : 'point-to-point';
+    },
+  });
+  const plane: Plane = {
+    interfaces,
+    fib,
+    neighbours: createNeighbours(),
+    cnat: createCnat(limits, nowSeconds),
+    acl: createAccessLists(nowSeconds),
+    reassembly: createReassembly(nowSeconds),
+    punts: new Map(),
+    puntUdp: { 4: false, 6: false },
+    now: nowSeconds,
+    outputs: undefined,
+    next: {
+      ipInput: (packet) => ipInput(plane, packet),
+      ipLookup: (packet) => ipLookup(plane, packet),
+      ipLocal: (packet) => ipLocal(plane, packet),
+      icmpError: (packet, type, code, word) => icmpError(plane, packet, type, code, word),
+      adjacency: (packet, out, nextHop) => adjacency(plane, packet, out, nextHop),
+      tunnel: (packet, out) => tunnelOutput(plane, packet, out),
+    },
+  };
+  interfaces.add({ name: 'local0', kind: 'local', devType: 'local', mtu: 0 });
+  return plane;
+}
