@@ -11,6 +11,8 @@ import type { DumpedRoute } from './routes.ts';
  */
 export interface UplinkState {
   readonly version: 1;
+  /** A release is under way: it must be finished before anything else. */
+  readonly releasing?: true;
   readonly interface: string;
   readonly mac: string;
   readonly mtu: number;

@@ -43,7 +43,8 @@ import {
  *
  * A claim is a list of idempotent steps from a recorded state towards the picture above. The
  * state is on disk before the first step, so a crash anywhere is healed by claiming again, and
- * `releaseUplink` can always go back. The first step makes kvr0: while it does not exist and
+ * `releaseUplink` can always go back; a release that a crash cut short is finished before the
+ * next claim. The first step makes kvr0: while it does not exist and
  * the uplink still has addresses, nothing was changed yet (or the machine was booted again),
  * and the state is read afresh. Other interfaces and their routes are not touched.
  */
@@ -80,6 +81,10 @@ const uplinkSysctls = silentSysctls.map(([sysctl]) => sysctl);
 
 /** Claims, or verifies and repairs an earlier claim. May be called again at any time. */
 export async function claimUplink(options: ClaimOptions): Promise<Uplink> {
+  const found = await readIfPresent(options.stateFile);
+  if (found !== undefined && readState(options.stateFile, found).releasing === true) {
+    await releaseUplink(options.stateFile, options);
+  }
   const text = await readIfPresent(options.stateFile);
   const known = text === undefined ? undefined : readState(options.stateFile, text);
   if (known !== undefined && known.interface !== options.interface) {
@@ -106,6 +111,7 @@ export async function releaseUplink(
   const text = await readIfPresent(stateFile);
   if (text === undefined) return;
   const state = readState(stateFile, text);
+  await writeDurably(stateFile, formatUplinkState({ ...state, releasing: true }));
   const kernel = openKernel(options.namespace);
   using netlink = kernel.netlink;
   deleteLink(netlink, state.hostLink.hostInterface);
@@ -145,6 +151,9 @@ function observe(
     known !== undefined && findLink(netlink, known.hostLink.hostInterface) !== undefined;
   const routes = uplinkRoutes(netlink, link);
   if (known === undefined || (!hostLinkExists && addresses.length > 0)) {
+    if (addresses.length === 0) {
+      throw new NetlinkError(`claim ${link.name}`, 0, 'it has no address of the node');
+    }
     return freshState(kernel, link, { options, addresses: addresses.map(withoutLink), routes });
   }
   // A DHCP client, or a person, may have given the uplink something new since the claim.
