@@ -77,8 +77,9 @@ export function createAfPacketOpener(): LinkOpener {
   return (hostName, _mac, events) => {
     const index: number = libc.ifNameToIndex(hostName);
     if (index === 0) return undefined;
-    const fd = openSocket(libc, hostName, index);
+    const fd = openSocket(libc);
     const mtu = prepareInterface(libc, fd, hostName);
+    bindSocket(libc, fd, hostName, index);
     const sender = createSender(libc, fd, () => waiting.add(sender), flushAll);
     const stop = receive(libc, fd, { events, flushAll, hostName, index, slots: received });
     let open = true;
@@ -99,7 +100,7 @@ export function createAfPacketOpener(): LinkOpener {
   };
 }
 
-function openSocket(libc: Libc, hostName: string, index: number): number {
+function openSocket(libc: Libc): number {
   const fd: number = libc.socket(AF_PACKET, SOCK_RAW_NONBLOCK_CLOEXEC, 0);
   if (fd < 0) throw new LinkError(`cannot open a packet socket: errno ${koffi.errno()}`);
   setOption(libc, fd, SOL_PACKET, PACKET_IGNORE_OUTGOING, 1);
@@ -107,6 +108,10 @@ function openSocket(libc: Libc, hostName: string, index: number): number {
   // Without CAP_NET_ADMIN the default size stays, which only costs bursts.
   setOption(libc, fd, SOL_SOCKET, SO_RCVBUFFORCE, socketBufferBytes);
   setOption(libc, fd, SOL_SOCKET, SO_SNDBUFFORCE, socketBufferBytes);
+  return fd;
+}
+
+function bindSocket(libc: Libc, fd: number, hostName: string, index: number): void {
   const membership = Buffer.alloc(16);
   membership.writeInt32LE(index, 0);
   membership.writeUInt16LE(PACKET_MR_PROMISC, 4);
@@ -120,7 +125,6 @@ function openSocket(libc: Libc, hostName: string, index: number): number {
     libc.close(fd);
     throw new LinkError(`cannot bind a packet socket to ${hostName}: errno ${errno}`);
   }
-  return fd;
 }
 
 function setOption(libc: Libc, fd: number, level: number, option: number, value: number): void {
@@ -237,7 +241,7 @@ function receive(
     }
     return count;
   };
-  const poll = koffi.node.poll(fd, { readable: true, disconnect: true }, () => {
+  const drain = () => {
     for (let turn = 0; turn < batchesPerTurn && !stopped; turn++) {
       const count = readBatch();
       at.flushAll();
@@ -245,7 +249,8 @@ function receive(
       if (count < 0) checkLink(koffi.errno());
       return;
     }
-  });
+  };
+  const poll = koffi.node.poll(fd, { readable: true }, drain);
   const stop = () => {
     if (stopped) return;
     stopped = true;
@@ -253,9 +258,13 @@ function receive(
     poll.close();
   };
   const checkLink = (errno: number) => {
-    if (errno === EAGAIN || errno === EINTR) return;
-    // ENETDOWN comes for a link that is down and for one that is gone; only the name tells.
-    if (libc.ifNameToIndex(at.hostName) === at.index) return;
+    if (errno === EAGAIN || errno === EINTR || stopped) return;
+    // ENETDOWN comes once for a link that went down and for one that is gone; only the name
+    // tells. libuv stops polling after an error, so a link that may come back is polled anew.
+    if (libc.ifNameToIndex(at.hostName) === at.index) {
+      poll.start({ readable: true }, drain);
+      return;
+    }
     stop();
     at.events.vanished();
   };
