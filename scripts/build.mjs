@@ -26,9 +26,9 @@ for (const { name, entry } of programs) {
     metafile: true,
     external: ['koffi'],
     logLevel: 'warning',
-    // CommonJS packages inside the bundle call require() for Node's own modules.
+    // CommonJS packages inside the bundle use require() and __dirname.
     banner: {
-      js: "import { createRequire as kvrCreateRequire } from 'node:module'; const require = kvrCreateRequire(import.meta.url);",
+      js: "import { createRequire as kvrCreateRequire } from 'node:module'; const require = kvrCreateRequire(import.meta.url); const __dirname = import.meta.dirname;",
     },
   });
   chmodSync(join('dist', `${name}.js`), 0o755);
