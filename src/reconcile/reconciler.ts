@@ -84,6 +84,8 @@ interface Context {
   readonly states: ReadonlyMap<Stage, TableState>;
   /** The session each target was last adopted in. */
   readonly sessions: Map<Target, object>;
+  /** Targets whose dump failed: they are tried again. */
+  readonly dumpFailures: Map<Target, Failure>;
 }
 
 export function createReconciler(options: ReconcilerOptions): Reconciler {
@@ -92,6 +94,7 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
     clock: options.clock ?? realClock,
     states: new Map(options.targets.flatMap(tableStates)),
     sessions: new Map(),
+    dumpFailures: new Map(),
   };
   const { states } = context;
   return {
@@ -106,13 +109,19 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
     appliedCount: (stage) => states.get(stage)?.applied.size ?? 0,
     appliedKeys: (stage) => states.get(stage)?.applied.keys() ?? [],
     *failures() {
+      yield* context.dumpFailures.values();
       for (const state of states.values()) yield* state.failures.values();
     },
     nextRetryMs() {
-      const times = [...states.values()]
-        .filter((state) => context.sessions.get(state.target) === state.target.session)
-        .flatMap((state) => [...state.failures.values()].map((failure) => failure.retryAtMs));
-      return times.length === 0 ? undefined : Math.min(...times);
+      let next: number | undefined;
+      const consider = (failure: Failure) => {
+        if (next === undefined || failure.retryAtMs < next) next = failure.retryAtMs;
+      };
+      for (const [target, failure] of context.dumpFailures)
+        if (target.session !== undefined) consider(failure);
+      for (const state of states.values())
+        if (isAdopted(context, state.target)) state.failures.forEach(consider);
+      return next;
     },
     waiting: (stage) => states.get(stage)?.pending.size ?? 0,
   };
@@ -155,13 +164,14 @@ async function adoptNew(context: Context, signal: AbortSignal): Promise<Set<Targ
   const connected = new Set<Target>();
   for (const target of context.options.targets) {
     if (target.session === undefined) continue;
+    const due = context.dumpFailures.get(target)?.retryAtMs ?? 0;
+    if (!isAdopted(context, target) && context.clock.monotonic() < due) continue;
     try {
       if (!isAdopted(context, target)) await adopt(context, target, signal);
       connected.add(target);
     } catch (error) {
       if (signal.aborted) throw error;
-      // The session ended while it was read: the next one is adopted again.
-      reportDumpFailure(context, target, error);
+      recordDumpFailure(context, target, error);
     }
   }
   return connected;
@@ -180,16 +190,24 @@ async function adopt(context: Context, target: Target, signal: AbortSignal): Pro
     state.pending = new Set([...context.options.desired.keys(stage), ...state.applied.keys()]);
   }
   context.sessions.set(target, session);
+  context.dumpFailures.delete(target);
 }
 
-function reportDumpFailure(context: Context, target: Target, error: unknown): void {
-  context.options.onFailure?.({
+function recordDumpFailure(context: Context, target: Target, error: unknown): void {
+  const attempts = (context.dumpFailures.get(target)?.attempts ?? 0) + 1;
+  const failure = {
     stage: target.drivers[0]?.table.name ?? 'interfaces',
     key: `dump of ${target.name}`,
     error,
-    attempts: 1,
-    retryAtMs: context.clock.monotonic() + retryFirstMs,
-  });
+    attempts,
+    retryAtMs: context.clock.monotonic() + retryDelayMs(attempts),
+  };
+  context.dumpFailures.set(target, failure);
+  context.options.onFailure?.(failure);
+}
+
+function retryDelayMs(attempts: number): number {
+  return Math.min(retryMaxMs, retryFirstMs * 2 ** Math.min(attempts - 1, 10));
 }
 
 function collectPending(context: Context): void {
@@ -261,8 +279,7 @@ function recordFailure(
   { key, error }: { readonly key: string; readonly error: unknown },
 ): void {
   const attempts = (state.failures.get(key)?.attempts ?? 0) + 1;
-  const delayMs = Math.min(retryMaxMs, retryFirstMs * 2 ** Math.min(attempts - 1, 10));
-  const retryAtMs = context.clock.monotonic() + delayMs;
+  const retryAtMs = context.clock.monotonic() + retryDelayMs(attempts);
   const failure = { stage, key, error, attempts, retryAtMs };
   state.failures.set(key, failure);
   // What the target holds after a failed write is not known.

@@ -23,6 +23,9 @@ export const none = 0xffff_ffff;
 /** VPP, src/vlib/../vnet/error.h: VNET_API_ERROR_IF_ALREADY_EXISTS. */
 export const interfaceAlreadyExists = -79;
 
+/** VNET_API_ERROR_NO_SUCH_ENTRY: what was to be removed is gone already. */
+export const noSuchEntry = -6;
+
 /** VPP's ids of address families. */
 export function familyCode(address: string): 0 | 1 {
   return address.includes(':') ? 1 : 0;

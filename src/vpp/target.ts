@@ -168,7 +168,7 @@ async function keepConnected(
       backoff.reset();
       setSession(state, session);
       options.log?.('connected to VPP', {});
-      const reason = await connection.closed;
+      const reason = await Promise.race([connection.closed, aborted(signal)]);
       setSession(state, undefined, reason);
       options.log?.('lost VPP', { reason: String(reason) });
     } catch (error) {
@@ -191,5 +191,13 @@ function connectOnce(options: VppTargetOptions, signal: AbortSignal): Promise<Vp
     clock: options.clock,
     signal,
     required: requiredMessages,
+  });
+}
+
+/** Resolves with the reason when the signal aborts. */
+function aborted(signal: AbortSignal): Promise<unknown> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve(signal.reason);
+    signal.addEventListener('abort', () => resolve(signal.reason), { once: true });
   });
 }

@@ -4,6 +4,7 @@ import {
   cnat_snat_policy_flags,
   cnat_snat_policy_table,
 } from '../../../native/vpp-api/catalogue/cnat.ts';
+import { ip_flow_hash_config_v2 } from '../../../native/vpp-api/catalogue/ip.ts';
 import { ip_proto } from '../../../native/vpp-api/catalogue/ip-types.ts';
 import type { FieldsOf } from '../../../native/vpp-api/codec.ts';
 import { familyOf, type Ip, type Prefix } from '../../core/ip.ts';
@@ -14,8 +15,11 @@ import type {
   TranslationRow,
 } from '../../desired/rows.ts';
 import { tables } from '../../desired/tables.ts';
-import { none, type VppDriverParts, type VppSession } from '../session.ts';
+import { none, noSuchEntry, type VppDriverParts, type VppSession } from '../session.ts';
 import { unspecified } from './addresses.ts';
+
+/** VPP, src/vnet/error.h: VNET_API_ERROR_FEATURE_DISABLED, the answer before the first address. */
+const featureDisabled = -30;
 
 /**
  * Service translation by VPP's cnat plugin in feature mode.
@@ -25,7 +29,13 @@ import { unspecified } from './addresses.ts';
  */
 export const natParts: VppDriverParts<NatRow> = {
   async dump(session) {
-    const reply = await session.connection.request('cnat_get_snat_addresses', {});
+    const { connection } = session;
+    const reply = await connection.request(
+      'cnat_get_snat_addresses',
+      {},
+      { allow: [featureDisabled] },
+    );
+    if (reply.retval === featureDisabled) return [];
     const set = reply.snat_ip4 !== unspecified[4] || reply.snat_ip6 !== unspecified[6];
     // The policy cannot be read back, so the row is written again.
     return set ? [{ key: 'nat', row: undefined }] : [];
@@ -185,7 +195,7 @@ async function removeTranslation(session: VppSession, key: string): Promise<void
   const id = session.handles.translations.get(key);
   if (id === undefined) return;
   session.handles.translations.delete(key);
-  await session.connection.request('cnat_translation_del', { id });
+  await session.connection.request('cnat_translation_del', { id }, { allow: [noSuchEntry] });
 }
 
 async function writeExclusion(session: VppSession, prefix: Prefix, isAdd: boolean): Promise<void> {

@@ -1,6 +1,12 @@
 import { VppError } from '../../../native/vpp-api/errors.ts';
 import type { TunnelRow } from '../../desired/rows.ts';
-import { interfaceAlreadyExists, none, type VppDriverParts, type VppSession } from '../session.ts';
+import {
+  interfaceAlreadyExists,
+  none,
+  noSuchEntry,
+  type VppDriverParts,
+  type VppSession,
+} from '../session.ts';
 import { dumpInterfaces, tagInterface } from './interfaces.ts';
 
 /** IPIP tunnels to other nodes. */
@@ -75,6 +81,7 @@ async function createTunnel(session: VppSession, row: TunnelRow): Promise<number
 async function removeTunnel(session: VppSession, name: string): Promise<void> {
   const swIfIndex = session.handles.interfaces.get(name);
   if (swIfIndex === undefined) return;
-  await session.connection.request('ipip_del_tunnel', { sw_if_index: swIfIndex });
+  const fields = { sw_if_index: swIfIndex };
+  await session.connection.request('ipip_del_tunnel', fields, { allow: [noSuchEntry] });
   session.handles.removeInterface(name);
 }
