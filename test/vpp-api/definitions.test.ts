@@ -9,6 +9,16 @@ import type { Fields, Header, Node } from '../../native/vpp-api/schema.ts';
 type JsonField = [type: string, name: string, length?: number | object, count?: string];
 type Definition = [name: string, ...fields: (JsonField | object)[]];
 
+interface ApiJson {
+  readonly messages: Definition[];
+  readonly types: Definition[];
+  readonly unions: Definition[];
+  readonly enums: Definition[];
+  readonly enumflags?: Definition[];
+  readonly aliases: Record<string, { type: string; length?: number }>;
+  readonly services: Record<string, { reply: string; stream?: boolean; stream_msg?: string }>;
+}
+
 interface Definitions {
   readonly messages: Map<string, { fields: JsonField[]; crc: string }>;
   readonly types: Map<string, JsonField[]>;
@@ -76,21 +86,18 @@ function readDefinitions(path: string): Definitions {
   };
   const isField = (part: unknown): part is JsonField => Array.isArray(part);
   for (const file of readdirSync(path)) {
-    const api = JSON.parse(readFileSync(join(path, file), 'utf8')) as Record<string, never>;
-    for (const [name, ...parts] of api.messages as Definition[]) {
+    const api = JSON.parse(readFileSync(join(path, file), 'utf8')) as ApiJson;
+    for (const [name, ...parts] of api.messages) {
       const { crc } = parts.at(-1) as { crc: string };
       all.messages.set(name, { fields: parts.filter(isField), crc });
     }
-    for (const [name, ...parts] of api.types as Definition[]) {
+    for (const [name, ...parts] of api.types) {
       all.types.set(name, parts.filter(isField));
     }
-    for (const [name, ...parts] of api.unions as Definition[]) {
+    for (const [name, ...parts] of api.unions) {
       all.unions.set(name, parts.filter(isField));
     }
-    for (const [name, ...parts] of [
-      ...(api.enums ?? []),
-      ...(api.enumflags ?? []),
-    ] as Definition[]) {
+    for (const [name, ...parts] of [...(api.enums ?? []), ...(api.enumflags ?? [])]) {
       const { enumtype } = parts.at(-1) as { enumtype?: string };
       all.enums.set(name, enumtype ?? 'u32');
       for (const [label, value] of parts.filter(isField) as unknown as [string, number][]) {
