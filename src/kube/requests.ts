@@ -21,5 +21,5 @@ export const kubeRequests: readonly KubeRequest[] = [
     { verb: 'list' as const, group, resource },
     { verb: 'watch' as const, group, resource },
   ]),
-  { verb: 'create', group: 'events.k8s.io', resource: 'events' },
+  { verb: 'create', group: '', resource: 'events' },
 ];
