@@ -12,6 +12,7 @@ import {
   prefixOf,
 } from '../core/ip.ts';
 import type { Uplink } from '../model/facts.ts';
+import type { LinkAddress } from './addresses.ts';
 import { addressFlags, deleteAddress, listAddresses, putAddress, scopeLink } from './addresses.ts';
 import type { Link } from './links.ts';
 import { createVethPair, deleteLink, findLink, linkFlags, requireLink, setLink } from './links.ts';
@@ -70,7 +71,8 @@ export const hostLinkAddresses: Readonly<
 
 const defaultHostInterface = 'kvr0';
 const defaultVppInterface = 'kvr0-vpp';
-const temporaryAddressFlag = 0x1; // IFA_F_TEMPORARY, RFC 8981
+/** IFA_F_TEMPORARY, RFC 8981; of an IPv4 address the same bit says that it is a secondary. */
+const temporaryAddressFlag = 0x1;
 const protocolKernel = 2;
 const protocolRouterAdvertisement = 9;
 const linkLocal6 = prefix('fe80::/10');
@@ -144,9 +146,7 @@ function observe(
 ): UplinkState {
   const { netlink } = kernel;
   const link = requireLink(netlink, options.interface);
-  const addresses = listAddresses(netlink, link.index).filter(
-    (address) => address.scope === 0 && (address.flags & temporaryAddressFlag) === 0,
-  );
+  const addresses = listAddresses(netlink, link.index).filter(isNodeAddress);
   const hostLinkExists =
     known !== undefined && findLink(netlink, known.hostLink.hostInterface) !== undefined;
   const routes = uplinkRoutes(netlink, link);
@@ -194,6 +194,11 @@ function freshState(
       vppMac: randomMac(),
     },
   };
+}
+
+function isNodeAddress({ ip: address, scope, flags }: LinkAddress): boolean {
+  const temporary = familyOf(address) === 6 && (flags & temporaryAddressFlag) !== 0;
+  return scope === 0 && !temporary;
 }
 
 /** Unicast routes that need moving; the link-local ones belong to the interface itself. */

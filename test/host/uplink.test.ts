@@ -1,0 +1,265 @@
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+import fc from 'fast-check';
+import { claimUplink, releaseUplink } from '../../src/host/uplink.ts';
+import { formatUplinkState, parseUplinkState } from '../../src/host/uplink-state.ts';
+import { asRoot, createNamespaces, type TestNamespaces } from './namespaces.ts';
+
+/** A network (1) and a node (0) with an uplink eth0, two families, and a management interface. */
+function createNode(): TestNamespaces & { readonly namespace: string; readonly stateFile: string } {
+  const spaces = createNamespaces('up', 2);
+  const [namespace = '', network = ''] = spaces.paths;
+  const name = network.slice(network.lastIndexOf('/') + 1);
+  const folder = mkdtempSync(join(tmpdir(), 'kvr-up-'));
+  spaces.run(
+    0,
+    `ip link add eth0 address 02:00:00:00:00:10 type veth peer name net0 netns ${name}
+     ip link add mgmt0 type veth peer name mgmt1 netns ${name}
+     for d in eth0 mgmt0; do ip link set $d up; done`,
+  );
+  spaces.run(
+    1,
+    `for d in net0 mgmt1; do ip link set $d up; done
+     ip addr add 192.0.2.254/24 dev net0; ip -6 addr add 2001:db8::fe/64 dev net0 nodad`,
+  );
+  spaces.run(
+    0,
+    `ip addr add 192.0.2.1/24 dev eth0; ip addr add 192.0.2.7/24 dev eth0
+     ip -6 addr add 2001:db8::1/64 dev eth0 nodad
+     ip addr add 198.51.100.5/24 dev mgmt0; ip route add default via 198.51.100.1 metric 500
+     ip -6 addr add 2001:db8:5::5/64 dev mgmt0 nodad
+     ip route add default via 192.0.2.254 metric 100
+     ip route add 203.0.113.0/24 via 192.0.2.253
+     ip -6 route add default via 2001:db8::fe
+     sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1`,
+  );
+  return {
+    ...spaces,
+    namespace,
+    stateFile: join(folder, 'uplink.json'),
+    [Symbol.dispose]() {
+      spaces[Symbol.dispose]();
+      rmSync(folder, { recursive: true, force: true });
+    },
+  };
+}
+
+/** Everything that a claim changes and a release must bring back, as text. */
+function picture(node: TestNamespaces): string {
+  return node.run(
+    0,
+    `ip -o addr | grep -v ' fe80:' | sed 's/^[0-9]*: //; s/tentative//; s/  */ /g' | sort
+     ip route | sed 's/proto [a-z]* //; s/  */ /g; s/ $//' | sort
+     ip -6 route | grep -v '^fe80::/64\\|^multicast' | sed 's/proto [a-z]* //; s/  */ /g' | sort
+     ip -o link show eth0 | sed 's/^[0-9]*: //'
+     for s in ipv4/conf/eth0/rp_filter ipv4/conf/eth0/forwarding ipv6/conf/eth0/disable_ipv6; do
+       cat /proc/sys/net/$s; done
+     ethtool -k eth0 | grep -v fixed`,
+  );
+}
+
+const routes = (node: TestNamespaces) =>
+  node
+    .run(0, 'ip route; ip -6 route | grep -v "^fe80::/64"')
+    .trimEnd()
+    .split('\n')
+    .map((line) => line.trimEnd());
+
+describe('the uplink claim', function () {
+  this.timeout(60_000);
+  asRoot(() => {
+    it('moves addresses and routes to the host link, and release puts all back', async () => {
+      using node = createNode();
+      const { namespace, stateFile } = node;
+      const before = picture(node);
+      const uplink = await claimUplink({ interface: 'eth0', stateFile, namespace });
+      assert.deepEqual(
+        { ...uplink, hostLink: uplink.hostLink.vppInterface },
+        {
+          interface: 'eth0',
+          addresses: [
+            { ip: '192.0.2.1', length: 24 },
+            { ip: '192.0.2.7', length: 24 },
+            { ip: '2001:db8::1', length: 64 },
+          ],
+          gateways: ['192.0.2.254', '2001:db8::fe'],
+          mtu: 1500,
+          mac: '02:00:00:00:00:10',
+          hostLink: 'kvr0-vpp',
+        },
+      );
+      assert.deepEqual(routes(node).toSorted(), [
+        '169.254.1.1 dev kvr0 proto static scope link',
+        '192.0.2.0/24 via 169.254.1.1 dev kvr0 proto static src 192.0.2.1 onlink',
+        '198.51.100.0/24 dev mgmt0 proto kernel scope link src 198.51.100.5',
+        '2001:db8:5::/64 dev mgmt0 proto kernel metric 256 pref medium',
+        '2001:db8::/64 via fe80::1 dev kvr0 proto static src 2001:db8::1 metric 256 onlink pref medium',
+        '203.0.113.0/24 via 169.254.1.1 dev kvr0 proto static src 192.0.2.1 onlink',
+        'default via 169.254.1.1 dev kvr0 proto static src 192.0.2.1 metric 100 onlink',
+        'default via 198.51.100.1 dev mgmt0 metric 500',
+        'default via fe80::1 dev kvr0 proto static src 2001:db8::1 metric 1024 onlink pref medium',
+        'fe80::1 dev kvr0 proto static metric 1024 pref medium',
+      ]);
+      assert.equal(node.run(0, 'ip -o addr show dev eth0').trim(), '');
+      assert.match(node.run(0, 'ip -o link show eth0'), /NOARP,ALLMULTI,UP/);
+      // A second claim finds all as it is and says the same.
+      const claimed = picture(node);
+      assert.deepEqual(await claimUplink({ interface: 'eth0', stateFile, namespace }), uplink);
+      assert.equal(picture(node), claimed);
+      await releaseUplink(stateFile, { namespace });
+      assert.equal(picture(node), before);
+      assert.equal(existsSync(stateFile), false);
+      await releaseUplink(stateFile, { namespace });
+    });
+
+    it("the host talks through VPP's end, and the kernel ignores what the uplink hears", async () => {
+      using node = createNode();
+      const { namespace, stateFile } = node;
+      const { hostLink, mac } = await claimUplink({ interface: 'eth0', stateFile, namespace });
+      // The network knows the node without ARP; a kernel that answered would be seen here.
+      node.run(
+        1,
+        `ip neigh replace 192.0.2.1 lladdr ${mac} dev net0 nud permanent
+         ip neigh replace 10.1.0.9 lladdr ${mac} dev net0 nud permanent
+         ip neigh replace 2001:db8::1 lladdr ${mac} dev net0 nud permanent
+         ip route add 10.1.0.9 dev net0`,
+      );
+      const heard = node.run(
+        1,
+        'for a in 192.0.2.1 10.1.0.9 2001:db8::1; do ping -c2 -i0.1 -W0.3 $a || :; done',
+      );
+      assert.equal(heard.match(/2 packets transmitted, 0 received/g)?.length, 3, heard);
+      const sent = () => Number(node.run(0, 'cat /sys/class/net/kvr0/statistics/tx_packets'));
+      const quiet = sent();
+      assert.equal(node.run(0, 'grep "^Icmp:" /proc/net/snmp').split('\n')[1]?.split(' ')[8], '0');
+      // In VPP's place: a namespace that owns kvr0-vpp and answers as 203.0.113.9.
+      using vpp = createNamespaces('up', 1);
+      const name = vpp.paths[0]?.split('/').at(-1);
+      node.run(0, `ip link set kvr0-vpp netns ${name}`);
+      vpp.run(
+        0,
+        `ip link set lo up; ip addr add 203.0.113.9/32 dev lo; ip -6 addr add 2001:db8:9::9/128 dev lo nodad
+         ip link set kvr0-vpp up arp on; sysctl -qw net.ipv6.conf.kvr0-vpp.disable_ipv6=0
+         ip -6 addr add fe80::1/64 dev kvr0-vpp nodad
+         ip addr add 169.254.1.1/32 dev kvr0-vpp; ip route add 192.0.2.1 dev kvr0-vpp src 203.0.113.9
+         ip -6 route add 2001:db8::1 dev kvr0-vpp src 2001:db8:9::9
+         ip neigh replace 192.0.2.1 lladdr ${hostLink.hostMac} dev kvr0-vpp nud permanent
+         ip neigh replace 2001:db8::1 lladdr ${hostLink.hostMac} dev kvr0-vpp nud permanent`,
+      );
+      for (const address of ['203.0.113.9', '2001:db8:9::9']) {
+        assert.match(node.run(0, `ping -c2 -i0.1 -W1 ${address}`), / 2 received/);
+      }
+      for (const address of ['192.0.2.1', '2001:db8::1']) {
+        assert.match(vpp.run(0, `ping -c2 -i0.1 -W1 ${address}`), / 2 received/);
+      }
+      assert.ok(sent() > quiet);
+    });
+
+    it('repairs what somebody changed, and takes in what is new', async () => {
+      using node = createNode();
+      const { namespace, stateFile } = node;
+      const options = { interface: 'eth0', stateFile, namespace };
+      const uplink = await claimUplink(options);
+      const claimed = picture(node);
+      node.run(
+        0,
+        `ip route del default dev kvr0; ip addr del 192.0.2.7/32 dev kvr0; ip neigh del 169.254.1.1 dev kvr0
+         ip link set eth0 arp on; ip addr add 192.0.2.1/24 dev eth0
+         sysctl -qw net.ipv4.conf.eth0.rp_filter=0`,
+      );
+      assert.deepEqual(await claimUplink(options), uplink);
+      assert.equal(picture(node), claimed);
+      node.run(0, 'ip addr add 192.0.2.99/24 dev eth0');
+      const grown = await claimUplink(options);
+      assert.deepEqual(
+        grown.addresses.map((a) => a.ip),
+        [...uplink.addresses.map((a) => a.ip), '192.0.2.99'],
+      );
+      assert.match(node.run(0, 'ip -o addr show dev kvr0'), /192.0.2.99\/32/);
+      // As after a boot: no host link, and the uplink has its addresses again.
+      node.run(0, 'ip link del kvr0; ip addr add 192.0.2.50/24 dev eth0');
+      assert.deepEqual((await claimUplink(options)).addresses, [{ ip: '192.0.2.50', length: 24 }]);
+      // As after somebody deleted the host link of a claimed uplink: the state knows.
+      node.run(0, 'ip link del kvr0');
+      assert.deepEqual((await claimUplink(options)).addresses, [{ ip: '192.0.2.50', length: 24 }]);
+      assert.match(node.run(0, 'ip -o addr show dev kvr0'), /192.0.2.50\/32/);
+    });
+
+    it('heals when it is killed at any point of a claim or a release', async () => {
+      const writer = fileURLToPath(new URL('./uplink-writer.ts', import.meta.url));
+      for (const delayMs of [0, 6, 13, 22]) {
+        using node = createNode();
+        const { namespace, stateFile } = node;
+        const before = picture(node);
+        const child = spawn(process.execPath, ['--import', 'tsx', writer, namespace, stateFile], {
+          stdio: ['ignore', 'pipe', 'inherit'],
+        });
+        const ended = new Promise((resolve) => child.on('close', resolve));
+        for await (const line of createInterface({ input: child.stdout })) {
+          if (line !== '3') continue; // A warm round takes about 25 ms.
+          const end = performance.now() + delayMs;
+          while (performance.now() < end);
+          child.kill('SIGKILL');
+        }
+        await ended;
+        const uplink = await claimUplink({ interface: 'eth0', stateFile, namespace });
+        assert.deepEqual(uplink.addresses.length, 3, `after ${delayMs} ms`);
+        await releaseUplink(stateFile, { namespace });
+        assert.equal(picture(node), before, `after ${delayMs} ms`);
+      }
+    });
+
+    it('refuses an uplink without an address, another uplink, and a damaged state', async () => {
+      using node = createNode();
+      const { namespace, stateFile } = node;
+      const claim = (name: string) => claimUplink({ interface: name, stateFile, namespace });
+      await assert.rejects(claim('lo'), /claim lo: it has no address of the node/);
+      await assert.rejects(claim('eth7'), { code: 'ENODEV' });
+      await claim('eth0');
+      await assert.rejects(claim('mgmt0'), /says that eth0 is claimed: release it first/);
+      await releaseUplink(stateFile, { namespace });
+      writeFileSync(stateFile, '{"version": 1, "interface"');
+      await assert.rejects(claim('eth0'), /read uplink state .*: not JSON/);
+      assert.equal(node.run(0, 'ip -o link').includes('kvr0'), false);
+    });
+  });
+});
+
+describe('the uplink state', () => {
+  const state = {
+    version: 1,
+    interface: 'eth0',
+    mac: '02:00:00:00:00:10',
+    mtu: 1500,
+    noArp: false,
+    allMulticast: false,
+    addresses: [{ ip: '192.0.2.1', length: 24, flags: 128 }],
+    routes: [{ prefix: '0.0.0.0/0', gateway: '192.0.2.254', protocol: 4, scope: 0 }],
+    offloads: { tso: true },
+    sysctls: { 'ipv4/rp_filter': '0' },
+    hostLink: { hostInterface: 'a', vppInterface: 'b', hostMac: 'c', vppMac: 'd' },
+  };
+  it('is read back as it was written', () => {
+    const parsed = parseUplinkState(JSON.stringify(state));
+    assert.ok(parsed.ok);
+    assert.deepEqual(parseUplinkState(formatUplinkState(parsed.value)), parsed);
+  });
+
+  it('law: a state with any field replaced, or any text, is a state or a problem', () => {
+    const field = fc.constantFrom(...Object.keys(state));
+    fc.assert(
+      fc.property(field, fc.jsonValue(), fc.string(), (name, value, text) => {
+        parseUplinkState(JSON.stringify({ ...state, [name]: value }));
+        parseUplinkState(text);
+      }),
+    );
+    for (const name of ['interface', 'mac', 'mtu', 'addresses', 'routes', 'hostLink', 'version']) {
+      assert.equal(parseUplinkState(JSON.stringify({ ...state, [name]: null })).ok, false, name);
+    }
+  });
+});
