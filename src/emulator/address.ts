@@ -111,9 +111,8 @@ export function mac(text: string): Mac {
 
 /** The link-local address made from a MAC (RFC 4291 appendix A). */
 export function linkLocalFromMac(mac: Mac): Addr {
-  const id =
-    String.fromCharCode(mac.charCodeAt(0) ^ 2) + mac.slice(1, 3) + '\xff\xfe' + mac.slice(3, 6);
-  return ('\xfe\x80\0\0\0\0\0\0' + id) as Addr;
+  const id = `${String.fromCharCode(mac.charCodeAt(0) ^ 2) + mac.slice(1, 3)}\xff\xfe${mac.slice(3, 6)}`;
+  return `\xfe\x80\0\0\0\0\0\0${id}` as Addr;
 }
 
 export function isLinkLocal(addr: Addr): boolean {
@@ -127,10 +126,10 @@ export function isMulticast(addr: Addr): boolean {
 
 /** `ff02::1:ffXX:XXXX` of an address (RFC 4291 section 2.7.1). */
 export function solicitedNode(addr: Addr): Addr {
-  return ('\xff\x02\0\0\0\0\0\0\0\0\0\x01\xff' + addr.slice(13)) as Addr;
+  return `\xff\x02\0\0\0\0\0\0\0\0\0\x01\xff${addr.slice(13)}` as Addr;
 }
 
 /** The MAC that carries an IPv6 multicast address (RFC 2464 section 7). */
 export function multicastMac(addr: Addr): Mac {
-  return ('\x33\x33' + addr.slice(12)) as Mac;
+  return `\x33\x33${addr.slice(12)}` as Mac;
 }

@@ -1,7 +1,8 @@
+import { addressWithLength } from '../../native/vpp-api/address.ts';
 import { connectVpp, type VppConnection } from '../../native/vpp-api/client.ts';
 import type { FieldsOf } from '../../native/vpp-api/codec.ts';
 import { createFakeClock, type FakeClock } from '../../src/core/clock.ts';
-import { hostPrefix, type Ip, ip, prefix } from '../../src/core/ip.ts';
+import { familyOf, hostPrefix, type Ip, ip, ipFromBytes, prefix } from '../../src/core/ip.ts';
 import { type Addr, addrFromIp, type Mac, mac } from '../../src/emulator/address.ts';
 import { createEmulator, type Emulator, type Port } from '../../src/emulator/emulator.ts';
 import {
@@ -19,8 +20,6 @@ import {
   targetOf,
   transportChecksumRight,
 } from '../../src/emulator/packet/headers.ts';
-import { addressWithLength } from '../../native/vpp-api/address.ts';
-import { familyOf, ipFromBytes } from '../../src/core/ip.ts';
 
 /** A node of the recipe in the facts: an uplink, two local pods, one remote pod network. */
 export interface Rig extends AsyncDisposable {
@@ -32,7 +31,12 @@ export interface Rig extends AsyncDisposable {
   /** Sends an L3 packet into an interface and gives what came out, as text. */
   send(from: string, l3: Buffer): string[];
   explain(from: string, l3: Buffer): string[];
-  service(vip: string, port: number, backends: readonly string[], more?: ServiceOptions): Promise<number>;
+  service(
+    vip: string,
+    port: number,
+    backends: readonly string[],
+    more?: ServiceOptions,
+  ): Promise<number>;
 }
 
 export interface ServiceOptions {
@@ -108,7 +112,10 @@ async function openInterface(vpp: VppConnection, name: string, hostName: string)
 
 async function configure(vpp: VppConnection, index: Readonly<Record<string, number>>) {
   const uplink = index.uplink ?? 0;
-  for (const [address, length] of [['192.0.2.1', 24], ['2001:db8::1', 64]] as const) {
+  for (const [address, length] of [
+    ['192.0.2.1', 24],
+    ['2001:db8::1', 64],
+  ] as const) {
     await vpp.request('sw_interface_add_del_address', {
       sw_if_index: uplink,
       is_add: true,
@@ -267,7 +274,12 @@ export function tcp(from: string, to: string, flags: number = TcpFlag.syn, paylo
   });
 }
 
-export function udp(from: string, to: string, payload = 'hello', more: { df?: boolean; ttl?: number } = {}): Buffer {
+export function udp(
+  from: string,
+  to: string,
+  payload = 'hello',
+  more: { df?: boolean; ttl?: number } = {},
+): Buffer {
   const s = end(from);
   const t = end(to);
   return buildIp({
@@ -292,7 +304,13 @@ export function ping(from: string, to: string, id = 7, reply = false): Buffer {
 }
 
 /** An ICMP error about a packet. */
-export function icmpAbout(from: string, to: string, type: number, code: number, about: Buffer): Buffer {
+export function icmpAbout(
+  from: string,
+  to: string,
+  type: number,
+  code: number,
+  about: Buffer,
+): Buffer {
   const v6 = from.includes(':');
   return buildIp({
     source: a(from),

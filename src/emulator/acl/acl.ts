@@ -1,5 +1,4 @@
 import { type Addr, addrInPrefix, type Family } from '../address.ts';
-import { TcpFlag } from '../packet/build.ts';
 import {
   fragmentOffset,
   headerBytes,
@@ -11,6 +10,7 @@ import {
 } from '../packet/headers.ts';
 import type { Interface } from '../plane/interfaces.ts';
 import { byFamily, note, type Packet } from '../plane/packet.ts';
+import { type AclTimeouts, createAclSessions, type Fields } from './sessions.ts';
 
 /** What a rule does; VPP's `acl_action`. */
 export const AclAction = { deny: 0, permit: 1, reflect: 2 } as const;
@@ -42,13 +42,6 @@ export interface AclBinding {
   readonly output: readonly number[];
 }
 
-/** Timeouts of sessions, seconds. Source: VPP v26.06 `plugins/acl/acl.h`; settable by CLI. */
-export interface AclTimeouts {
-  udpIdle: number;
-  tcpIdle: number;
-  tcpTransient: number;
-}
-
 /**
  * The acl plugin: lists of rules, bound in order to each direction of an interface.
  *
@@ -64,32 +57,18 @@ export interface AccessLists {
   reclassify: boolean;
   put(index: number | undefined, tag: string, rules: readonly AclRule[]): Acl;
   remove(index: number): void;
-  isBound(index: number): boolean;
   bind(interfaceIndex: number, binding: AclBinding): void;
   permits(packet: Packet, on: Interface, direction: 'input' | 'output'): boolean;
 }
 
-interface Session {
-  seen: number;
-  /** TCP flags seen in either direction, to tell established from transient. */
-  flags: number;
-  protocol: number;
-  generation: number;
-  direction: 'input' | 'output';
-}
-
-/** VPP's default for `acl-plugin { max sessions }`. */
-const sessionsMax = 500_000;
-
 export function createAccessLists(now: () => number): AccessLists {
   const all = new Map<number, Acl>();
   const bindings = new Map<number, AclBinding>();
-  const sessions = new Map<string, Session>();
   const timeouts: AclTimeouts = { udpIdle: 600, tcpIdle: 86_400, tcpTransient: 120 };
+  const sessions = createAclSessions(now, timeouts);
   let nextIndex = 0;
-  let generation = 1;
 
-  const lists = {
+  const lists: AccessLists = {
     all,
     bindings,
     timeouts,
@@ -97,8 +76,8 @@ export function createAccessLists(now: () => number): AccessLists {
     get sessionCount() {
       return sessions.size;
     },
-    put(index: number | undefined, tag: string, rules: readonly AclRule[]) {
-      generation++;
+    put(index, tag, rules) {
+      sessions.rulesChanged();
       const matches = rules.map(() => ({ packets: 0, bytes: 0 }));
       const known = index === undefined ? undefined : all.get(index);
       if (known !== undefined) {
@@ -110,117 +89,61 @@ export function createAccessLists(now: () => number): AccessLists {
       all.set(created.index, created);
       return created;
     },
-    remove(index: number) {
-      generation++;
+    remove(index) {
+      sessions.rulesChanged();
       all.delete(index);
       nextIndex = Math.min(nextIndex, index);
     },
-    isBound: (index: number) =>
-      [...bindings.values()].some((b) => b.input.includes(index) || b.output.includes(index)),
-    bind(interfaceIndex: number, binding: AclBinding) {
-      generation++;
+    bind(interfaceIndex, binding) {
+      sessions.rulesChanged();
       if (binding.input.length + binding.output.length === 0) bindings.delete(interfaceIndex);
       else bindings.set(interfaceIndex, binding);
     },
-    permits(packet: Packet, on: Interface, direction: 'input' | 'output') {
+    permits(packet, on, direction) {
       const binding = bindings.get(on.index);
       if (binding === undefined || binding[direction].length === 0) return true;
-      return decide(packet, on, { direction, indices: binding[direction] });
-    },
-  };
-
-  const evaluate = (fields: Fields, indices: readonly number[], bytes: number) => {
-    for (const index of indices) {
-      const acl = all.get(index);
-      for (const [i, rule] of (acl?.rules ?? []).entries()) {
-        if (!ruleMatches(rule, fields)) continue;
-        const counter = acl?.matches[i];
-        if (counter !== undefined) {
-          counter.packets++;
-          counter.bytes += bytes;
-        }
-        return { action: rule.action, index, rule: i };
-      }
-    }
-    return undefined;
-  };
-
-  const decide = (
-    packet: Packet,
-    on: Interface,
-    at: { readonly direction: 'input' | 'output'; readonly indices: readonly number[] },
-  ): boolean => {
-    const node = byFamily(at.direction === 'input' ? 'acl-plugin-in' : 'acl-plugin-out', packet);
-    const fields = readFields(packet.l3, packet.family);
-    const key = sessionKey(on.index, fields);
-    const session = key === undefined ? undefined : liveSession(key);
-    if (session !== undefined && key !== undefined) {
-      const stale = lists.reclassify && session.generation !== generation;
-      if (!stale || session.direction !== at.direction) {
-        session.seen = now();
-        session.flags |= fields.tcpFlags;
+      const node = byFamily(direction === 'input' ? 'acl-plugin-in' : 'acl-plugin-out', packet);
+      const fields = readFields(packet.l3, packet.family);
+      const key = sessionKey(on.index, fields);
+      if (key !== undefined && sessions.admits(key, fields, direction, lists.reclassify)) {
         note(packet, node, 'belongs to an open session');
         return true;
       }
-      sessions.delete(key);
-    }
-    const match = evaluate(fields, at.indices, packet.l3.length);
-    const which = match === undefined ? 'no rule matches' : `ACL ${match.index} rule ${match.rule}`;
-    if (match === undefined || match.action === AclAction.deny) {
-      note(packet, node, `${which}: deny`);
-      return false;
-    }
-    if (match.action === AclAction.reflect && key !== undefined) open(key, fields, at.direction);
-    note(
-      packet,
-      node,
-      `${which}: permit${match.action === AclAction.reflect ? ' and reflect' : ''}`,
-    );
-    return true;
+      const match = firstMatch(all, binding[direction], fields, packet.l3.length);
+      const which =
+        match === undefined ? 'no rule matches' : `ACL ${match.index} rule ${match.rule}`;
+      if (match === undefined || match.action === AclAction.deny) {
+        note(packet, node, `${which}: deny`);
+        return false;
+      }
+      const reflects = match.action === AclAction.reflect;
+      if (reflects && key !== undefined) sessions.open(key, fields, direction);
+      note(packet, node, `${which}: permit${reflects ? ' and reflect' : ''}`);
+      return true;
+    },
   };
-
-  const open = (key: string, fields: Fields, direction: 'input' | 'output') => {
-    if (sessions.size >= sessionsMax) {
-      // VPP recycles the oldest session; insertion order is close enough to age.
-      const oldest = sessions.keys().next().value;
-      if (oldest !== undefined) sessions.delete(oldest);
-    }
-    sessions.set(key, {
-      seen: now(),
-      flags: fields.tcpFlags,
-      protocol: fields.protocol,
-      generation,
-      direction,
-    });
-  };
-
-  const liveSession = (key: string): Session | undefined => {
-    const session = sessions.get(key);
-    if (session === undefined) return undefined;
-    if (now() - session.seen <= lifetime(session, timeouts)) return session;
-    sessions.delete(key);
-    return undefined;
-  };
-
   return lists;
 }
 
-function lifetime(session: Session, timeouts: AclTimeouts): number {
-  if (session.protocol !== Protocol.tcp) return timeouts.udpIdle;
-  const established = TcpFlag.syn | TcpFlag.ack;
-  const open = (session.flags & established) === established;
-  const closing = (session.flags & (TcpFlag.fin | TcpFlag.rst)) !== 0;
-  return open && !closing ? timeouts.tcpIdle : timeouts.tcpTransient;
-}
-
-interface Fields {
-  readonly source: Addr;
-  readonly target: Addr;
-  readonly protocol: number;
-  readonly first: number;
-  readonly second: number;
-  readonly tcpFlags: number;
-  readonly laterFragment: boolean;
+function firstMatch(
+  all: ReadonlyMap<number, Acl>,
+  indices: readonly number[],
+  fields: Fields,
+  bytes: number,
+): { readonly action: number; readonly index: number; readonly rule: number } | undefined {
+  for (const index of indices) {
+    const acl = all.get(index);
+    for (const [i, rule] of (acl?.rules ?? []).entries()) {
+      if (!ruleMatches(rule, fields)) continue;
+      const counter = acl?.matches[i];
+      if (counter !== undefined) {
+        counter.packets++;
+        counter.bytes += bytes;
+      }
+      return { action: rule.action, index, rule: i };
+    }
+  }
+  return undefined;
 }
 
 function readFields(l3: Buffer, family: Family): Fields {

@@ -44,20 +44,7 @@ type Fields = Readonly<Record<string, unknown>>;
 export function serveConnection(stream: Duplex, options: ConnectionOptions): Connection {
   const deframer = createDeframer();
   const subscriptions = new Map<EmulatedEvent, number>();
-  let pending: Buffer[] = [];
-
-  const write = (frame: Buffer) => {
-    if (stream.destroyed) return;
-    if (pending.length === 0) queueMicrotask(flush);
-    pending.push(frame);
-  };
-  const flush = () => {
-    const frames = pending;
-    pending = [];
-    if (stream.destroyed) return;
-    stream.write(frames.length === 1 ? (frames[0] as Buffer) : Buffer.concat(frames));
-    if (stream.writableLength > backlogBytesMax) stream.destroy();
-  };
+  const write = createWriter(stream);
   const send = (name: MessageName, context: number, fields: Fields) => {
     const id = options.table.idOf.get(name) ?? 0;
     const header = { id, clientIndex: options.clientIndex, context };
@@ -86,22 +73,10 @@ export function serveConnection(stream: Duplex, options: ConnectionOptions): Con
       send(reply, context, emptyReply(reply, fault.retval));
       return;
     }
-    respond(name, context, fields);
-  };
-
-  const respond = (name: MessageName, context: number, fields: Fields) => {
-    const { reply, details } = catalogue[name] as { reply?: MessageName; details?: MessageName };
-    // The types of `Answers` guarantee what this call gives back; the table is by name only.
-    const act = options.answers[name] as ((fields: Fields, caller: Caller) => unknown) | undefined;
-    if (act === undefined) return;
-    const result = act(fields, callerOf(context));
-    if (details !== undefined && reply !== undefined) {
-      const stream = result as { details: Iterable<Fields>; reply: Fields };
-      for (const one of stream.details) send(details, context, one);
-      send(reply, context, stream.reply);
-    } else if (details !== undefined) {
-      for (const one of result as Iterable<Fields>) send(details, context, one);
-    } else if (reply !== undefined) send(reply, context, result as Fields);
+    respond(options.answers, name, fields, {
+      caller: callerOf(context),
+      send: (reply, values) => send(reply, context, values),
+    });
   };
 
   const received = (bytes: Buffer) => {
@@ -148,6 +123,48 @@ export function serveConnection(stream: Duplex, options: ConnectionOptions): Con
       if (processId !== undefined) send(event, 0, { ...fields, pid: processId });
     },
   };
+}
+
+/** Joins the frames of one turn into one write. */
+function createWriter(stream: Duplex): (frame: Buffer) => void {
+  let pending: Buffer[] = [];
+  const flush = () => {
+    const frames = pending;
+    pending = [];
+    if (stream.destroyed) return;
+    stream.write(frames.length === 1 ? (frames[0] as Buffer) : Buffer.concat(frames));
+    if (stream.writableLength > backlogBytesMax) stream.destroy();
+  };
+  return (frame) => {
+    if (stream.destroyed) return;
+    if (pending.length === 0) queueMicrotask(flush);
+    pending.push(frame);
+  };
+}
+
+/** Calls the answer of a message and sends what it gives: a reply, details, or both. */
+function respond(
+  answers: Answers,
+  name: MessageName,
+  fields: Fields,
+  to: { readonly caller: Caller; readonly send: (name: MessageName, fields: Fields) => void },
+): void {
+  const { reply, details } = catalogue[name] as { reply?: MessageName; details?: MessageName };
+  // The types of `Answers` guarantee what this call gives back; here only the name is known.
+  const act = answers[name] as ((fields: Fields, caller: Caller) => unknown) | undefined;
+  if (act === undefined) return;
+  const result = act(fields, to.caller);
+  if (details === undefined) {
+    if (reply !== undefined) to.send(reply, result as Fields);
+    return;
+  }
+  if (reply === undefined) {
+    for (const one of result as Iterable<Fields>) to.send(details, one);
+    return;
+  }
+  const both = result as { readonly details: Iterable<Fields>; readonly reply: Fields };
+  for (const one of both.details) to.send(details, one);
+  to.send(reply, both.reply);
 }
 
 /** A reply of zeros with a return value, as VPP's macros make it on failure. */

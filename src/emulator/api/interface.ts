@@ -11,7 +11,8 @@ import {
   type Mac,
   mac,
 } from '../address.ts';
-import { type FibPath, FibSourceId } from '../fib/fib.ts';
+import { FibSourceId } from '../fib/fib.ts';
+import type { FibPath } from '../fib/paths.ts';
 import { ethernetInput } from '../plane/input.ts';
 import { type Interface, noInterface } from '../plane/interfaces.ts';
 import { type Link, LinkError, type LinkEvents } from '../port/link.ts';
@@ -22,11 +23,22 @@ const statusFlag = { adminUp: 1, linkUp: 2 } as const;
 
 /** Interfaces and their properties. Source: VPP v26.06 `vnet/interface_api.c`. */
 export function interfaceAnswers(world: World): Answers {
-  const { interfaces, fib } = world.plane;
-  const withInterface = (index: number, act: (one: Interface) => number | undefined) => {
-    const one = interfaces.get(index);
-    return { retval: one === undefined ? Retval.invalidSwIfIndex : (act(one) ?? 0) };
+  return {
+    ...propertyAnswers(world),
+    ...ownAddressAnswers(world),
+    ...loopbackAnswers(world),
+    ...afPacketAnswers(world),
   };
+}
+
+/** Runs `act` on an interface, or gives VPP's error for an unknown one. */
+function onInterface(world: World, index: number, act: (one: Interface) => number) {
+  const one = world.plane.interfaces.get(index);
+  return { retval: one === undefined ? Retval.invalidSwIfIndex : act(one) };
+}
+
+function propertyAnswers(world: World): Answers {
+  const { interfaces, fib } = world.plane;
   return {
     *sw_interface_dump(fields) {
       const { sw_if_index: wanted, name_filter_valid: filtered } = fields;
@@ -39,12 +51,12 @@ export function interfaceAnswers(world: World): Answers {
       }
     },
     sw_interface_tag_add_del: (fields) =>
-      withInterface(fields.sw_if_index, (one) => {
+      onInterface(world, fields.sw_if_index, (one) => {
         one.tag = fields.is_add ? fields.tag : '';
         return 0;
       }),
     sw_interface_set_flags: (fields) =>
-      withInterface(fields.sw_if_index, (one) => {
+      onInterface(world, fields.sw_if_index, (one) => {
         const up = (fields.flags & statusFlag.adminUp) !== 0;
         if (one.adminUp === up) return 0;
         one.adminUp = up;
@@ -53,33 +65,43 @@ export function interfaceAnswers(world: World): Answers {
         return 0;
       }),
     sw_interface_set_mtu: (fields) =>
-      withInterface(fields.sw_if_index, (one) => {
+      onInterface(world, fields.sw_if_index, (one) => {
         const [l3 = 0, ip4 = 0, ip6 = 0, mpls = 0] = fields.mtu;
         one.mtu = [l3, ip4, ip6, mpls];
         return 0;
       }),
     sw_interface_set_mac_address: (fields) =>
-      withInterface(fields.sw_if_index, (one) => {
+      onInterface(world, fields.sw_if_index, (one) => {
         one.mac = mac(fields.mac_address);
         return 0;
       }),
     sw_interface_get_mac_address: (fields) => ({
-      ...withInterface(fields.sw_if_index, () => 0),
+      ...onInterface(world, fields.sw_if_index, () => 0),
       mac_address: formatMac(interfaces.get(fields.sw_if_index)?.mac ?? noMac),
     }),
     sw_interface_set_table: (fields) =>
-      withInterface(fields.sw_if_index, (one) => {
+      onInterface(world, fields.sw_if_index, (one) => {
         const family = fields.is_ipv6 ? 6 : 4;
         if (fib.table(family, fields.vrf_id) === undefined) return Retval.noSuchFib;
         one.tableId[family] = fields.vrf_id;
         return 0;
       }),
     sw_interface_get_table: (fields) => ({
-      ...withInterface(fields.sw_if_index, () => 0),
+      ...onInterface(world, fields.sw_if_index, () => 0),
       vrf_id: interfaces.get(fields.sw_if_index)?.tableId[fields.is_ipv6 ? 6 : 4] ?? 0,
     }),
+    want_interface_events(fields, caller) {
+      caller.subscribe('sw_interface_event', fields.pid, fields.enable_disable !== 0);
+      return { retval: 0 };
+    },
+  };
+}
+
+function ownAddressAnswers(world: World): Answers {
+  const { interfaces } = world.plane;
+  return {
     sw_interface_add_del_address: (fields) =>
-      withInterface(fields.sw_if_index, (one) => {
+      onInterface(world, fields.sw_if_index, (one) => {
         if (fields.del_all) {
           for (const address of [...one.addresses]) removeAddress(world, one, address);
           return 0;
@@ -98,11 +120,16 @@ export function interfaceAnswers(world: World): Answers {
       return { retval: 0 };
     },
     sw_interface_ip6_enable_disable: (fields) =>
-      withInterface(fields.sw_if_index, (one) => {
+      onInterface(world, fields.sw_if_index, (one) => {
         // Doing it twice is an error in VPP: VALUE_EXIST and NO_SUCH_ENTRY are not told apart.
         one.ip6Enabled = fields.enable;
         return 0;
       }),
+  };
+}
+
+function loopbackAnswers(world: World): Answers {
+  return {
     create_loopback: (fields) => createLoopback(world, fields.mac_address, undefined),
     create_loopback_instance: (fields) =>
       createLoopback(
@@ -111,16 +138,11 @@ export function interfaceAnswers(world: World): Answers {
         fields.is_specified ? fields.user_instance : undefined,
       ),
     delete_loopback: (fields) =>
-      withInterface(fields.sw_if_index, (one) => {
+      onInterface(world, fields.sw_if_index, (one) => {
         if (one.kind !== 'loopback') return Retval.invalidSwIfIndex;
         removeInterface(world, one);
         return 0;
       }),
-    want_interface_events(fields, caller) {
-      caller.subscribe('sw_interface_event', fields.pid, fields.enable_disable !== 0);
-      return { retval: 0 };
-    },
-    ...afPacketAnswers(world),
   };
 }
 

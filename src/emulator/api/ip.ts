@@ -9,7 +9,8 @@ import {
   mac,
   unspecifiedAddr,
 } from '../address.ts';
-import type { FibEntry, FibPath } from '../fib/fib.ts';
+import type { FibEntry } from '../fib/fib.ts';
+import type { FibPath } from '../fib/paths.ts';
 import { noInterface } from '../plane/interfaces.ts';
 import { puntKey } from '../plane/local.ts';
 import { addressDetails, sorted } from './interface.ts';

@@ -1,5 +1,8 @@
 import type { Addr, AddrPrefix, Family } from '../address.ts';
 import { maskAddr, unspecifiedAddr } from '../address.ts';
+
+import { simpleTarget, spread } from './buckets.ts';
+import type { FibPath, Target } from './paths.ts';
 import { createPrefixMap, type PrefixMap } from './table.ts';
 
 /**
@@ -9,30 +12,6 @@ import { createPrefixMap, type PrefixMap } from './table.ts';
  * (its buckets) is worked out when a packet first needs it and kept until anything changes.
  * Sources and priorities: VPP v26.06 `vnet/fib/fib_source.h`.
  */
-export interface FibPath {
-  /** VPP's `fib_path_type`: 0 normal, 1 local, 2 drop, 5 unreachable, 6 prohibit. */
-  readonly type: number;
-  /** Undefined: recursive through the next hop. */
-  readonly interface: number | undefined;
-  /** Undefined: the interface leads there by itself. */
-  readonly nextHop: Addr | undefined;
-  readonly weight: number;
-  readonly preference: number;
-  readonly flags: number;
-  readonly tableId: number;
-}
-
-/** What one bucket of a prefix does with a packet. */
-export type Target =
-  | { readonly kind: 'drop'; readonly why: string }
-  | { readonly kind: 'unreachable' }
-  | { readonly kind: 'prohibit' }
-  | { readonly kind: 'local' }
-  | { readonly kind: 'adjacency'; readonly interface: number; readonly nextHop: Addr }
-  /** The destination itself is a neighbour on this interface. */
-  | { readonly kind: 'attached'; readonly interface: number }
-  | { readonly kind: 'tunnel'; readonly interface: number };
-
 export interface FibEntry {
   readonly prefix: AddrPrefix;
   readonly tableId: number;
@@ -120,44 +99,7 @@ export function createFib(interfaces: FibInterfaces): Fib {
   const lookup = (tableId: number, addr: Addr) =>
     tables.get(tableKey(addr.length === 4 ? 4 : 6, tableId))?.entries.match(addr);
 
-  const resolvePath = (entry: FibEntry, path: FibPath, depth: number): readonly Target[] => {
-    const simple = simpleTarget(path);
-    if (simple !== undefined) return [simple];
-    if (path.interface !== undefined) {
-      const kind = interfaces.kindOf(path.interface);
-      if (kind === undefined || kind === 'down') return [];
-      if (kind === 'point-to-point') return [{ kind: 'tunnel', interface: path.interface }];
-      return path.nextHop === undefined
-        ? [{ kind: 'attached', interface: path.interface }]
-        : [{ kind: 'adjacency', interface: path.interface, nextHop: path.nextHop }];
-    }
-    if (path.nextHop === undefined) return [];
-    const via = lookup(path.tableId, path.nextHop);
-    if (via === undefined || via === entry || depth > recursionMax) return [];
-    const nextHop = path.nextHop;
-    return resolve(via, depth + 1).map((target) =>
-      target.kind === 'attached'
-        ? { kind: 'adjacency', interface: target.interface, nextHop }
-        : target,
-    );
-  };
-
-  const resolve = (entry: FibEntry, depth = 0): readonly Target[] => {
-    if (entry.generation === generation) return entry.buckets;
-    const paths = best(entry)?.paths ?? [];
-    const resolved = paths
-      .map((path) => ({ path, targets: resolvePath(entry, path, depth) }))
-      .filter((item) => item.targets.length > 0);
-    // Among the usable paths only those with the best preference (lowest number) carry traffic.
-    const preference = Math.min(...resolved.map((item) => item.path.preference));
-    const used = resolved.filter((item) => item.path.preference === preference);
-    const buckets = spread(
-      used.map((item) => ({ weight: item.path.weight, targets: item.targets })),
-    );
-    entry.buckets = buckets.length > 0 ? buckets : [{ kind: 'drop', why: 'no usable path' }];
-    entry.generation = generation;
-    return entry.buckets;
-  };
+  const resolve = createResolver({ interfaces, best, lookup, generation: () => generation });
 
   const addTable = (family: Family, id: number, name: string): FibTable => {
     const known = tables.get(tableKey(family, id));
@@ -210,7 +152,7 @@ export function createFib(interfaces: FibInterfaces): Fib {
     },
     best,
     lookup,
-    buckets: (entry) => resolve(entry),
+    buckets: (entry) => resolve(entry, 0),
     touch() {
       generation++;
     },
@@ -218,6 +160,53 @@ export function createFib(interfaces: FibInterfaces): Fib {
   addTable(4, 0, '');
   addTable(6, 0, '');
   return fib;
+}
+
+/** Turns the winning paths of an entry into buckets, and keeps them until anything changes. */
+function createResolver(from: {
+  readonly interfaces: FibInterfaces;
+  readonly best: Fib['best'];
+  readonly lookup: Fib['lookup'];
+  readonly generation: () => number;
+}): (entry: FibEntry, depth: number) => readonly Target[] {
+  const resolvePath = (entry: FibEntry, path: FibPath, depth: number): readonly Target[] => {
+    const simple = simpleTarget(path);
+    if (simple !== undefined) return [simple];
+    if (path.interface !== undefined) return direct(from.interfaces, path, path.interface);
+    if (path.nextHop === undefined) return [];
+    const via = from.lookup(path.tableId, path.nextHop);
+    if (via === undefined || via === entry || depth > recursionMax) return [];
+    const nextHop = path.nextHop;
+    return resolve(via, depth + 1).map((target) =>
+      target.kind === 'attached'
+        ? { kind: 'adjacency', interface: target.interface, nextHop }
+        : target,
+    );
+  };
+  const resolve = (entry: FibEntry, depth: number): readonly Target[] => {
+    if (entry.generation === from.generation()) return entry.buckets;
+    const resolved = (from.best(entry)?.paths ?? [])
+      .map((path) => ({ path, targets: resolvePath(entry, path, depth) }))
+      .filter((item) => item.targets.length > 0);
+    // Among the usable paths only those with the best preference (lowest number) carry traffic.
+    const preference = Math.min(...resolved.map((item) => item.path.preference));
+    const used = resolved.filter((item) => item.path.preference === preference);
+    const buckets = spread(
+      used.map((item) => ({ weight: item.path.weight, targets: item.targets })),
+    );
+    entry.buckets = buckets.length > 0 ? buckets : [{ kind: 'drop', why: 'no usable path' }];
+    entry.generation = from.generation();
+    return entry.buckets;
+  };
+  return resolve;
+}
+
+function direct(interfaces: FibInterfaces, path: FibPath, index: number): readonly Target[] {
+  const kind = interfaces.kindOf(index);
+  if (kind === undefined || kind === 'down') return [];
+  if (kind === 'point-to-point') return [{ kind: 'tunnel', interface: index }];
+  if (path.nextHop === undefined) return [{ kind: 'attached', interface: index }];
+  return [{ kind: 'adjacency', interface: index, nextHop: path.nextHop }];
 }
 
 function tableKey(family: Family, id: number): string {
@@ -254,66 +243,3 @@ const specialPath: FibPath = {
   flags: 0,
   tableId: 0,
 };
-
-function simpleTarget(path: FibPath): Target | undefined {
-  switch (path.type) {
-    case 1:
-      return { kind: 'local' };
-    case 2:
-      return { kind: 'drop', why: 'the route says drop' };
-    case 5:
-      return { kind: 'unreachable' };
-    case 6:
-      return { kind: 'prohibit' };
-    default:
-      return undefined;
-  }
-}
-
-/** Largest number of buckets that unequal paths are spread over. */
-const bucketsMax = 64;
-
-/**
- * A power of two of buckets, filled by weight. VPP picks the smallest one whose error is below
- * 10 %; we do the same. Source: v26.06 `vnet/dpo/load_balance.c`.
- */
-function spread(
-  paths: readonly { readonly weight: number; readonly targets: readonly Target[] }[],
-): Target[] {
-  const flat = paths.flatMap((path) =>
-    path.targets.map((target) => ({
-      weight: Math.max(1, path.weight) / path.targets.length,
-      target,
-    })),
-  );
-  if (flat.length <= 1) return flat.map((item) => item.target);
-  const total = flat.reduce((sum, item) => sum + item.weight, 0);
-  for (let size = 2; ; size *= 2) {
-    if (size < flat.length) continue;
-    const counts = share(
-      flat.map((item) => item.weight / total),
-      size,
-    );
-    const error = flat.reduce(
-      (sum, item, i) => sum + Math.abs((counts[i] ?? 0) - (item.weight / total) * size),
-      0,
-    );
-    if (error / size <= 0.1 || size >= Math.max(bucketsMax, flat.length)) {
-      return flat.flatMap((item, i) => new Array<Target>(counts[i] ?? 0).fill(item.target));
-    }
-  }
-}
-
-/** `size` seats by largest remainder; everyone gets at least one. */
-function share(parts: readonly number[], size: number): number[] {
-  const counts = parts.map((part) => Math.max(1, Math.floor(part * size)));
-  let left = size - counts.reduce((a, b) => a + b, 0);
-  const order = parts
-    .map((part, i) => ({ i, rest: part * size - Math.floor(part * size) }))
-    .toSorted((a, b) => b.rest - a.rest || a.i - b.i);
-  for (let k = 0; left > 0; k = (k + 1) % order.length, left--) {
-    const seat = order[k]?.i ?? 0;
-    counts[seat] = (counts[seat] ?? 0) + 1;
-  }
-  return counts;
-}

@@ -1,5 +1,5 @@
 import { type Family, word32 } from '../address.ts';
-import { Protocol, protocolOf, sourceOf, targetOf } from './headers.ts';
+import { Protocol, protocolOf } from './headers.ts';
 
 /**
  * VPP's flow hash, so that equal flows choose equal paths and backends on both data planes.

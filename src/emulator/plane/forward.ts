@@ -1,5 +1,5 @@
 import { type Addr, ipFromAddr } from '../address.ts';
-import type { Target } from '../fib/fib.ts';
+import type { Target } from '../fib/paths.ts';
 import { frameInPlace } from '../packet/build.ts';
 import { updateChecksum } from '../packet/checksum.ts';
 import { flowHash } from '../packet/flow-hash.ts';
