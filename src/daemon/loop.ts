@@ -1,7 +1,7 @@
 import type { Clock } from '../core/clock.ts';
 import { createDesired, type Desired } from '../desired/desired.ts';
 import type { Stage } from '../desired/table.ts';
-import type { FactKind, Store } from '../model/store.ts';
+import type { FactKind, Snapshot, Store } from '../model/store.ts';
 import type { Target } from '../reconcile/driver.ts';
 import {
   createReconciler,
@@ -28,10 +28,18 @@ export interface Loop {
   readonly lastRoundMs: number | undefined;
   /** When the oldest change arrived that is not in force, ms since the epoch. */
   readonly oldestPendingMs: number | undefined;
-  /** Resolves when a revision is in force in VPP; rejects when the signal aborts first. */
-  whenApplied(revision: number, signal: AbortSignal): Promise<void>;
+  /**
+   * Resolves when a revision is in force in VPP and `ready` agrees (it is asked after each
+   * round); rejects when the signal aborts first.
+   */
+  whenApplied(revision: number, signal: AbortSignal, ready?: () => boolean): Promise<void>;
   /** Settles when the signal of the loop aborts. */
   readonly finished: Promise<void>;
+}
+
+export interface Round extends RoundResult {
+  readonly snapshot: Snapshot;
+  readonly durationMs: number;
 }
 
 export interface LoopOptions {
@@ -39,7 +47,7 @@ export interface LoopOptions {
   readonly targets: readonly Target[];
   readonly clock: Clock;
   readonly signal: AbortSignal;
-  readonly onRound?: (result: RoundResult & { readonly durationMs: number }) => void;
+  readonly onRound?: (round: Round) => void;
   readonly onStage?: (event: StageEvent) => void;
   readonly onFailure?: (failure: Failure) => void;
 }
@@ -64,7 +72,13 @@ interface State {
   appliedRevision: number;
   lastRoundMs: number | undefined;
   pendingSinceMs: number | undefined;
-  readonly waiters: Set<{ readonly revision: number; readonly resolve: () => void }>;
+  readonly waiters: Set<Waiter>;
+}
+
+interface Waiter {
+  readonly revision: number;
+  readonly ready: () => boolean;
+  readonly resolve: () => void;
 }
 
 /** Starts the loop; it runs until the signal aborts. */
@@ -95,7 +109,8 @@ export function startLoop(options: LoopOptions): Loop {
     get oldestPendingMs() {
       return state.pendingSinceMs;
     },
-    whenApplied: (revision, signal) => waitApplied(state, revision, signal),
+    whenApplied: (revision, signal, ready = () => true) =>
+      waitApplied(state, { revision, ready }, signal),
     finished: run(options, state, desired, reconciler),
   };
 }
@@ -118,7 +133,7 @@ async function run(
       const result = await reconciler.round({ signal, mayDelete });
       state.lastRoundMs = clock.now();
       if (result.connected.has('vpp')) recordApplied(state, snapshot.revision);
-      options.onRound?.({ ...result, durationMs: clock.monotonic() - startMs });
+      options.onRound?.({ ...result, snapshot, durationMs: clock.monotonic() - startMs });
     } catch (error) {
       if (!signal.aborted) throw error;
       return;
@@ -132,7 +147,7 @@ function recordApplied(state: State, revision: number): void {
   state.appliedRevision = revision;
   state.pendingSinceMs = undefined;
   for (const waiter of state.waiters) {
-    if (waiter.revision > revision) continue;
+    if (waiter.revision > revision || !waiter.ready()) continue;
     state.waiters.delete(waiter);
     waiter.resolve();
   }
@@ -160,15 +175,20 @@ async function nextReason(
   signal.removeEventListener('abort', abort);
 }
 
-function waitApplied(state: State, revision: number, signal: AbortSignal): Promise<void> {
-  if (state.appliedRevision >= revision) return Promise.resolve();
+function waitApplied(
+  state: State,
+  { revision, ready }: Omit<Waiter, 'resolve'>,
+  signal: AbortSignal,
+): Promise<void> {
+  if (state.appliedRevision >= revision && ready()) return Promise.resolve();
   return new Promise((resolve, reject) => {
     const abort = () => {
       state.waiters.delete(waiter);
       reject(signal.reason);
     };
-    const waiter = {
+    const waiter: Waiter = {
       revision,
+      ready,
       resolve: () => {
         signal.removeEventListener('abort', abort);
         resolve();

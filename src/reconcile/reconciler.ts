@@ -58,6 +58,7 @@ export interface ReconcilerOptions {
 
 export interface StageEvent {
   readonly stage: Stage;
+  readonly operation: 'put' | 'delete';
   readonly changes: number;
   readonly failed: number;
   readonly durationMs: number;
@@ -262,7 +263,15 @@ async function write(
     }
   }
   const durationMs = context.clock.monotonic() - startMs;
-  context.options.onStage?.({ stage, changes: changes.length, failed: failures, durationMs });
+  const operation = changes[0]?.to === undefined ? 'delete' : 'put';
+  const event = {
+    stage,
+    operation,
+    changes: changes.length,
+    failed: failures,
+    durationMs,
+  } as const;
+  context.options.onStage?.(event);
   return failures;
 }
 

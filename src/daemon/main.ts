@@ -1,0 +1,162 @@
+import { createGobgpClient } from '../bgp/client.ts';
+import { createGobgpTarget } from '../bgp/target.ts';
+import { watchGobgp } from '../bgp/watch.ts';
+import { createCniServer } from '../cni/server.ts';
+import { loadConfig, watchConfig } from '../config/watch.ts';
+import { realClock as clock } from '../core/clock.ts';
+import type { Problem } from '../core/problem.ts';
+import { createPodWiring, podGateways } from '../host/pod-link.ts';
+import { claimUplink } from '../host/uplink.ts';
+import { loadKubeAccess } from '../kube/access.ts';
+import { watchKube } from '../kube/watch-kube.ts';
+import type { Config } from '../model/config.ts';
+import { createStore, type Store } from '../model/store.ts';
+import { podPlanner } from '../routing/pods.ts';
+import { createVppTarget } from '../vpp/target.ts';
+import { serveControl } from './control.ts';
+import { serveHealth } from './health.ts';
+import { createLog } from './log.ts';
+import { type Loop, startLoop } from './loop.ts';
+import { createMetrics, serveMetrics } from './metrics.ts';
+import { errorText, isInForce, observe } from './observe.ts';
+import { roundObserver } from './round-metrics.ts';
+import type { DaemonView } from './view.ts';
+
+/**
+ * The daemon: wiring only. Sources fill the store, the loop plans and reconciles, targets are
+ * written. Everything ends with one signal, in reverse order of its start, and what VPP and
+ * GoBGP hold stays: traffic flows on until the next start adopts it.
+ */
+async function main(configPath: string, signal: AbortSignal): Promise<void> {
+  const loaded = await loadConfig(configPath);
+  if (!loaded.ok) throw new Error(`cannot start with ${configPath}:\n${loaded.problem}`);
+  const config = loaded.value;
+  const log = createLog(config.log.level, config.nodeName);
+  log.info({ config: configPath }, 'starting');
+
+  const store = createStore();
+  const problems = new Map<string, readonly Problem[]>();
+  let view: DaemonView | undefined;
+  const metrics = createMetrics(() => view);
+  await using _config = watchConfig({
+    path: configPath,
+    running: config,
+    store,
+    signal,
+    onProblems: (found) => {
+      problems.set('config', found);
+      for (const problem of found) log.warn({ problem }, 'configuration not taken');
+    },
+  });
+  const uplink = await claimUplink({
+    interface: config.uplink.interface,
+    stateFile: `${config.stateDir}/uplink.json`,
+  });
+  store.replace('uplink', new Map([['uplink', uplink]]));
+  log.info({ interface: uplink.interface, addresses: uplink.addresses }, 'uplink claimed');
+
+  await using vpp = createVppTarget({
+    connect: config.vpp.apiSocket,
+    clock,
+    signal,
+    log: (message, fields) => log.info(fields, message),
+  });
+  await using bgp = startBgp(config, store, signal, log);
+  const loop = startLoop({
+    store,
+    targets: bgp.target === undefined ? [vpp] : [vpp, bgp.target],
+    clock,
+    signal,
+    ...roundObserver(metrics, clock.now()),
+    onFailure: (failure) =>
+      log.warn(
+        { stage: failure.stage, key: failure.key, attempts: failure.attempts },
+        `row failed: ${errorText(failure.error)}`,
+      ),
+  });
+  await using kube = watchKube({
+    store,
+    access: await loadKubeAccess(config.kube),
+    clock,
+    signal,
+    log,
+    onProblems: (found) => problems.set('kube', found),
+  });
+  view = observe({
+    nodeName: config.nodeName,
+    store,
+    loop,
+    vpp,
+    gobgp: bgp.target,
+    kube,
+    problems: () => [...problems.values()].flat(),
+  });
+  await using _cni = await startCni(config, store, loop, { log, signal });
+  await using _control = await serveControl({ view, socketPath: config.control.socket, signal });
+  await using _health = await serveHealth({ view, listen: config.health, metrics, signal });
+  await using _metrics = await serveMetrics({ metrics, listen: config.metrics, signal });
+  log.info({ control: config.control.socket, cni: config.cni.socket }, 'started');
+  await loop.finished;
+  log.info({}, 'stopped; what VPP and GoBGP hold stays');
+}
+
+type Log = ReturnType<typeof createLog>;
+
+/** GoBGP as target and source; without BGP nothing is ever learned, which is complete at once. */
+function startBgp(config: Config, store: Store, signal: AbortSignal, log: Log) {
+  if (!config.bgp.enabled) {
+    store.markSynced('learnedRoutes');
+    return { target: undefined, [Symbol.asyncDispose]: () => Promise.resolve() };
+  }
+  const client = createGobgpClient({ socket: config.bgp.apiSocket, clock });
+  const target = createGobgpTarget({ client, clock, signal, log });
+  const watch = watchGobgp({ client, store, clock, signal, log });
+  return {
+    target,
+    async [Symbol.asyncDispose]() {
+      await watch[Symbol.asyncDispose]();
+      await target[Symbol.asyncDispose]();
+      await client[Symbol.asyncDispose]();
+    },
+  };
+}
+
+function startCni(
+  config: Config,
+  store: Store,
+  loop: Loop,
+  { log, signal }: { readonly log: Log; readonly signal: AbortSignal },
+) {
+  return createCniServer({
+    socketPath: config.cni.socket,
+    stateDir: config.stateDir,
+    store,
+    wiring: createPodWiring(),
+    gateways: podGateways,
+    clock,
+    log,
+    signal,
+    awaitApplied: (key, revision, wait) =>
+      loop.whenApplied(revision, wait, () => isInForce(loop, podPlanner.plan(store.facts, key))),
+  });
+}
+
+/** The signal of the first SIGTERM or SIGINT. */
+function terminationSignal(): AbortSignal {
+  const stop = new AbortController();
+  for (const name of ['SIGTERM', 'SIGINT'] as const)
+    process.once(name, () => stop.abort(new Error(name)));
+  return stop.signal;
+}
+
+function configArgument(args: readonly string[]): string {
+  const at = args.indexOf('--config');
+  return (at < 0 ? undefined : args[at + 1]) ?? '/etc/kube-vpp-router/config.yaml';
+}
+
+try {
+  await main(configArgument(process.argv.slice(2)), terminationSignal());
+} catch (error) {
+  process.stderr.write(`kube-vpp-router: ${errorText(error)}\n`);
+  process.exitCode = 1;
+}

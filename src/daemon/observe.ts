@@ -1,0 +1,240 @@
+import type { GobgpTarget } from '../bgp/target.ts';
+import type {
+  Check,
+  ErrorView,
+  PeerView,
+  PodView,
+  RowStatus,
+  RowView,
+  ServiceView,
+} from '../core/control-api.ts';
+import type { Problem } from '../core/problem.ts';
+import { version } from '../core/version.ts';
+import type { Plan } from '../desired/plan.ts';
+import type { TranslationRow } from '../desired/rows.ts';
+import { type Stage, stages, type Table } from '../desired/table.ts';
+import { formatFrontend, formatSocketAddress, tables } from '../desired/tables.ts';
+import type { KubeSource } from '../kube/watch-kube.ts';
+import type { Service } from '../model/facts.ts';
+import type { Store } from '../model/store.ts';
+import type { Target } from '../reconcile/driver.ts';
+import { podInterfaceName } from '../routing/names.ts';
+import { podPlanner } from '../routing/pods.ts';
+import type { VppTarget } from '../vpp/target.ts';
+import type { Loop } from './loop.ts';
+import { traceRows } from './trace.ts';
+import type { DaemonView } from './view.ts';
+
+/** The parts of the running daemon that can be looked at. */
+export interface Observed {
+  readonly nodeName: string;
+  readonly store: Store;
+  readonly loop: Loop;
+  readonly vpp: VppTarget;
+  /** Undefined when BGP is off. */
+  readonly gobgp: GobgpTarget | undefined;
+  readonly kube: KubeSource;
+  /** Problems of the sources: configuration, objects of the cluster. */
+  readonly problems: () => readonly Problem[];
+}
+
+/** Looks at the daemon; stores nothing. */
+export function observe(parts: Observed): DaemonView {
+  const { store, loop } = parts;
+  return {
+    nodeName: parts.nodeName,
+    version,
+    checks: () => checks(parts),
+    freshness: () => ({
+      lastUpdatedMs: loop.lastRoundMs,
+      oldestPendingMs: loop.oldestPendingMs,
+      nodeEligible: isEligible(parts),
+    }),
+    tables: () => stages.map((stage) => tableView(loop, stage)),
+    rows: (stage) => rowViews(loop, stage),
+    services: () => [...store.facts.services.values()].flatMap((s) => serviceViews(parts, s)),
+    pods: () => podViews(parts),
+    problems: () => problemViews(parts),
+    sources: () =>
+      parts.kube.state().map((source) => ({
+        name: source.kind,
+        synced: source.synced,
+        lastEventMs: source.lastEventMs === 0 ? undefined : source.lastEventMs,
+      })),
+    targets: () =>
+      targetsOf(parts).map((target) => ({
+        name: target.name,
+        connected: target.session !== undefined,
+      })),
+    peers: (signal) => peerViews(parts, signal),
+    trace: (request) => traceRows(store, loop, request),
+  };
+}
+
+/** Whether every row of a plan is in force. */
+export function isInForce(loop: Loop, plan: Plan): boolean {
+  return stages.every((stage) => {
+    const table: Table<unknown> = tables[stage];
+    return (plan.rows[stage] ?? []).every((row) => {
+      const applied = loop.reconciler.applied(stage, table.key(row));
+      return applied !== undefined && table.equal(applied, row);
+    });
+  });
+}
+
+function targetsOf(parts: Observed): Target[] {
+  return parts.gobgp === undefined ? [parts.vpp] : [parts.vpp, parts.gobgp];
+}
+
+function checks(parts: Observed): Check[] {
+  const failures = [...parts.loop.reconciler.failures()];
+  const sources = parts.kube.state().map((source) => ({
+    name: `source ${source.kind}`,
+    gate: 'ready' as const,
+    ok: source.synced,
+    reason: source.error ?? (source.synced ? 'watching' : 'the first list is not complete yet'),
+  }));
+  const targets = targetsOf(parts).map((target) => ({
+    name: `target ${target.name}`,
+    gate: 'ready' as const,
+    ok: target.session !== undefined,
+    reason: target.session !== undefined ? 'connected' : disconnectedReason(parts, target),
+  }));
+  const first = failures[0];
+  const rows = {
+    name: 'rows',
+    gate: 'ready' as const,
+    ok: first === undefined,
+    reason:
+      first === undefined
+        ? `all in force at revision ${parts.loop.appliedRevision}`
+        : `${failures.length} failed, first ${first.stage} ${first.key}: ${errorText(first.error)}`,
+  };
+  const started = parts.loop.lastRoundMs !== undefined;
+  const loop = {
+    name: 'loop',
+    gate: 'live' as const,
+    ok: started,
+    reason: started ? 'running' : 'the first round has not ended',
+  };
+  return [loop, ...targets, ...sources, rows];
+}
+
+function disconnectedReason(parts: Observed, target: Target): string {
+  return target === parts.vpp ? errorText(parts.vpp.lastError) : 'not connected';
+}
+
+function isEligible(parts: Observed): boolean {
+  const node = parts.store.facts.nodes.get(parts.nodeName);
+  if (node === undefined) return true;
+  return !node.terminating && !node.taints.includes('ToBeDeletedByClusterAutoscaler');
+}
+
+function tableView(loop: Loop, stage: Stage) {
+  const failed = [...loop.reconciler.failures()].filter((failure) => failure.stage === stage);
+  return {
+    name: stage,
+    desired: loop.desired.count(stage),
+    applied: loop.reconciler.appliedCount(stage),
+    failed: failed.length,
+  };
+}
+
+function rowViews(loop: Loop, stage: Stage): RowView[] {
+  const table: Table<unknown> = tables[stage];
+  const errors = errorsOf(loop, stage);
+  return [...loop.desired.keys(stage)].map((key) => ({
+    key,
+    line: table.format(loop.desired.row(stage, key)),
+    ...statusOf(loop, stage, key, errors),
+  }));
+}
+
+function errorsOf(loop: Loop, stage: Stage): ReadonlyMap<string, string> {
+  const failures = [...loop.reconciler.failures()].filter((failure) => failure.stage === stage);
+  return new Map(failures.map((failure) => [failure.key, errorText(failure.error)]));
+}
+
+function statusOf(
+  loop: Loop,
+  stage: Stage,
+  key: string,
+  errors: ReadonlyMap<string, string>,
+): { readonly status: RowStatus; readonly error: string } {
+  const error = errors.get(key);
+  if (error !== undefined) return { status: 'failed', error };
+  const desired = loop.desired.row(stage, key);
+  const applied = loop.reconciler.applied(stage, key);
+  const done = applied !== undefined && tables[stage].equal(applied as never, desired as never);
+  return { status: done ? 'done' : 'pending', error: '' };
+}
+
+/** Every frontend that the Service should have; without usable endpoints there is no row. */
+function serviceViews(parts: Observed, service: Service): ServiceView[] {
+  const nodeIps = parts.store.facts.uplink.get('uplink')?.addresses ?? [];
+  return service.ports.flatMap((port) => {
+    const clusterIps = service.clusterIps.map((vip) => ({
+      kind: 'ClusterIP',
+      vip,
+      port: port.port,
+    }));
+    const nodePorts = port.nodePort === 0 ? [] : nodeIps;
+    const frontends = [
+      ...clusterIps,
+      ...nodePorts.map(({ ip }) => ({ kind: 'NodePort', vip: ip, port: port.nodePort })),
+    ];
+    return frontends.map(({ kind, vip, port: number }) => {
+      const frontend = { vip, port: number, protocol: port.protocol };
+      const key = tables.translations.key(frontend as TranslationRow);
+      const row = parts.loop.desired.row('translations', key) as TranslationRow | undefined;
+      const status =
+        row === undefined
+          ? { status: 'done' as const, error: '' }
+          : statusOf(parts.loop, 'translations', key, errorsOf(parts.loop, 'translations'));
+      return {
+        service: port.name === '' ? service.key : `${service.key}:${port.name}`,
+        kind,
+        frontend: formatFrontend(frontend),
+        backends: row?.backends.map((b) => formatSocketAddress(b.ip, b.port)) ?? [],
+        ...status,
+      };
+    });
+  });
+}
+
+function podViews(parts: Observed): PodView[] {
+  const { store, loop } = parts;
+  return [...store.facts.attachments.values()].map((attachment) => {
+    const name = podInterfaceName(attachment.hostInterface);
+    const ready = isInForce(loop, podPlanner.plan(store.facts, attachment.key));
+    const failure = [...loop.reconciler.failures()].find((f) => f.key.split(' ')[0] === name);
+    return {
+      pod: attachment.pod,
+      ips: attachment.ips,
+      interface: attachment.hostInterface,
+      kind: attachment.kind,
+      containerId: attachment.containerId,
+      status: failure !== undefined ? 'failed' : ready ? 'done' : 'pending',
+      error: failure === undefined ? '' : errorText(failure.error),
+    };
+  });
+}
+
+function problemViews(parts: Observed): ErrorView[] {
+  const failures = [...parts.loop.reconciler.failures()].map((failure) => ({
+    object: failure.stage,
+    field: failure.key,
+    reason: `${errorText(failure.error)} (tried ${failure.attempts} times)`,
+  }));
+  return [...parts.problems(), ...parts.loop.desired.problems(), ...failures];
+}
+
+async function peerViews(parts: Observed, signal: AbortSignal): Promise<readonly PeerView[]> {
+  return parts.gobgp === undefined ? [] : parts.gobgp.listPeers(signal);
+}
+
+/** An error with its causes, on one line. */
+export function errorText(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  return error.cause === undefined ? error.message : `${error.message}: ${errorText(error.cause)}`;
+}
