@@ -102,7 +102,7 @@ function ethtool(fd: number, link: string, value: Buffer): boolean {
     checkCall(`ethtool ${link}`, libc().ioctl(fd, siocEthtool, request));
     return true;
   } catch (error) {
-    if (isErrno(error, 'EOPNOTSUPP', 'EINVAL')) return false;
+    if (isErrno(error, 'ENOTSUP', 'EOPNOTSUPP', 'EINVAL')) return false;
     throw error;
   }
 }
