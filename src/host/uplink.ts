@@ -1,19 +1,11 @@
 import { randomBytes } from 'node:crypto';
 import { unlink } from 'node:fs/promises';
 import { readIfPresent, writeDurably } from '../core/durable-file.ts';
-import {
-  type Family,
-  familyOf,
-  hostPrefix,
-  type Ip,
-  ip,
-  prefix,
-  prefixContains,
-  prefixOf,
-} from '../core/ip.ts';
+import { type Family, familyOf, type Ip, type Prefix, prefix, prefixContains } from '../core/ip.ts';
 import type { Uplink } from '../model/facts.ts';
 import type { LinkAddress } from './addresses.ts';
 import { addressFlags, deleteAddress, listAddresses, putAddress, scopeLink } from './addresses.ts';
+import { hostLinkAddresses, isSameRoute, planHostRoutes, usedFamilies } from './host-routes.ts';
 import type { Link } from './links.ts';
 import { createVethPair, deleteLink, findLink, linkFlags, requireLink, setLink } from './links.ts';
 import { ownNamespace } from './namespace.ts';
@@ -22,7 +14,7 @@ import { type Netlink, openNetlink } from './netlink.ts';
 import { NetlinkError } from './netlink-error.ts';
 import { disableOffloads, offloads, readOffloads, setOffloads } from './offload.ts';
 import { silenceKernel, silentSysctls } from './pod-link.ts';
-import { addRoute, type DumpedRoute, deleteRoute, type KernelRoute, listRoutes } from './routes.ts';
+import { addRoute, type DumpedRoute, deleteRoute, listRoutes } from './routes.ts';
 import { readSysctl, writeSysctl } from './sysctl.ts';
 import {
   addressesOf,
@@ -57,17 +49,14 @@ export interface ClaimOptions {
   readonly hostInterface?: string;
   /** VPP's end. */
   readonly vppInterface?: string;
+  /**
+   * What else the host reaches through VPP, whatever its default route: the prefixes of the
+   * cluster's pods and services.
+   */
+  readonly prefixes?: readonly Prefix[];
   /** Path of the namespace that holds the interface; by default this process's own. */
   readonly namespace?: string;
 }
-
-/** VPP as the kernel sees it on the host link, and the kernel as VPP sees it. */
-export const hostLinkAddresses: Readonly<
-  Record<Family, { readonly vpp: Ip; readonly host: Ip; readonly length: number }>
-> = {
-  4: { vpp: ip('169.254.1.1'), host: ip('169.254.1.2'), length: 32 },
-  6: { vpp: ip('fe80::1'), host: ip('fe80::2'), length: 64 },
-};
 
 const defaultHostInterface = 'kvr0';
 const defaultVppInterface = 'kvr0-vpp';
@@ -101,7 +90,7 @@ export async function claimUplink(options: ClaimOptions): Promise<Uplink> {
   const state = observe(kernel, options, known);
   const formatted = formatUplinkState(state);
   if (formatted !== text) await writeDurably(options.stateFile, formatted);
-  applyClaim(kernel, state);
+  applyClaim(kernel, state, options.prefixes ?? []);
   return uplinkOf(state);
 }
 
@@ -158,7 +147,7 @@ function observe(
   }
   // A DHCP client, or a person, may have given the uplink something new since the claim.
   const newAddresses = addresses.filter((a) => !known.addresses.some((k) => k.ip === a.ip));
-  const newRoutes = routes.filter((r) => !known.routes.some((k) => sameRoute(k, r)));
+  const newRoutes = routes.filter((r) => !known.routes.some((k) => isSameRoute(k, r)));
   return {
     ...known,
     addresses: [...known.addresses, ...newAddresses.map(withoutLink)],
@@ -210,7 +199,7 @@ function uplinkRoutes(netlink: Netlink, link: Link): Omit<DumpedRoute, 'link'>[]
     .map(withoutLink);
 }
 
-function applyClaim(kernel: Kernel, state: UplinkState): void {
+function applyClaim(kernel: Kernel, state: UplinkState, prefixes: readonly Prefix[]): void {
   const { netlink, namespace } = kernel;
   const { hostInterface, vppInterface, hostMac, vppMac } = state.hostLink;
   const uplink = requireLink(netlink, state.interface);
@@ -239,7 +228,14 @@ function applyClaim(kernel: Kernel, state: UplinkState): void {
   silenceKernel(netlink, state.interface, namespace);
   // VPP must see neighbour solicitations, which are multicast.
   setLink(netlink, uplink.index, { allMulticast: true });
-  for (const route of hostRoutes(state, host.index)) addRoute(netlink, route);
+  const wanted = planHostRoutes(state, host.index, prefixes);
+  for (const family of [4, 6] as const) {
+    for (const held of listRoutes(netlink, family, host.index)) {
+      if (isLinkLocal(held) || wanted.some((route) => isSameRoute(route, held))) continue;
+      deleteRoute(netlink, held);
+    }
+  }
+  for (const route of wanted) addRoute(netlink, route);
 }
 
 /** kvr0: up, without offloads, with VPP as its permanent neighbour. */
@@ -267,45 +263,6 @@ function prepareHostEnd({ netlink, namespace }: Kernel, state: UplinkState): Lin
   return link;
 }
 
-/** What the uplink's routes reached, now through VPP; in the order that they need each other. */
-function hostRoutes(state: UplinkState, link: number): KernelRoute[] {
-  const routes: KernelRoute[] = [];
-  for (const family of usedFamilies(state)) {
-    const { vpp } = hostLinkAddresses[family];
-    routes.push({ prefix: hostPrefix(vpp), link });
-    const mine = state.routes.filter((route) => familyOf(route.prefix) === family);
-    const subnets = addressesOf(state, family)
-      .map((address) => prefixOf(address.ip, address.length))
-      .filter((subnet) => !mine.some((route) => route.prefix === subnet));
-    const wanted = new Map<string, KernelRoute>();
-    for (const route of [...subnets.map((p) => ({ prefix: p })), ...mine]) {
-      const metric = 'metric' in route ? route.metric : undefined;
-      const source = sourceFor(state, route);
-      const moved = { prefix: route.prefix, link, gateway: vpp, onLink: true, source };
-      const whole = metric === undefined ? moved : { ...moved, metric };
-      wanted.set(`${route.prefix} ${metric ?? 0}`, whole);
-    }
-    // A subnet of one address is that address itself.
-    const own = new Set(state.addresses.map((address) => hostPrefix(address.ip)));
-    routes.push(...[...wanted.values()].filter((route) => !own.has(route.prefix)));
-  }
-  return routes;
-}
-
-/** The route's own source, else the address inside it, else the family's first. */
-function sourceFor(state: UplinkState, route: Pick<KernelRoute, 'prefix' | 'source'>): Ip {
-  if (route.source !== undefined) return route.source;
-  const candidates = addressesOf(state, familyOf(route.prefix)).map((address) => address.ip);
-  const inside = candidates.find((address) => prefixContains(route.prefix, address));
-  const source = inside ?? candidates[0];
-  if (source === undefined) throw new NetlinkError(`route ${route.prefix}`, 0, 'has no source');
-  return source;
-}
-
-function usedFamilies(state: UplinkState): Family[] {
-  return ([4, 6] as const).filter((family) => addressesOf(state, family).length > 0);
-}
-
 /** The kernel makes the subnets' routes with the addresses, and RAs bring theirs back. */
 function restore({ netlink, namespace }: Kernel, link: Link, state: UplinkState): void {
   for (const sysctl of uplinkSysctls) {
@@ -328,10 +285,6 @@ function restore({ netlink, namespace }: Kernel, link: Link, state: UplinkState)
 function isLinkLocal(route: Pick<DumpedRoute, 'prefix'>): boolean {
   const address = route.prefix.slice(0, route.prefix.indexOf('/')) as Ip;
   return prefixContains(linkLocal6, address) || prefixContains(multicast6, address);
-}
-
-function sameRoute(a: Omit<DumpedRoute, 'link'>, b: Omit<DumpedRoute, 'link'>): boolean {
-  return a.prefix === b.prefix && a.gateway === b.gateway && a.metric === b.metric;
 }
 
 function withoutLink<T extends { readonly link: number }>(value: T): Omit<T, 'link'> {

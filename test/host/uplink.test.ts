@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import fc from 'fast-check';
+import { prefix } from '../../src/core/ip.ts';
 import { claimUplink, releaseUplink } from '../../src/host/uplink.ts';
 import { formatUplinkState, parseUplinkState } from '../../src/host/uplink-state.ts';
 import { asRoot, createNamespaces, type TestNamespaces } from './namespaces.ts';
@@ -188,6 +189,30 @@ describe('the uplink claim', function () {
       node.run(0, 'ip link del kvr0');
       assert.deepEqual((await claimUplink(options)).addresses, [{ ip: '192.0.2.50', length: 24 }]);
       assert.match(node.run(0, 'ip -o addr show dev kvr0'), /192.0.2.50\/32/);
+    });
+
+    it('sends the cluster through VPP whatever the default route, and follows a change', async () => {
+      using node = createNode();
+      const { namespace, stateFile } = node;
+      node.run(0, 'ip route del default dev eth0');
+      const options = { interface: 'eth0', stateFile, namespace };
+      const cluster = () =>
+        routes(node).filter((line) => /^(10|fd10|default|203)/.test(line) && line.includes('kvr0'));
+      await claimUplink({ ...options, prefixes: [prefix('10.1.0.0/16'), prefix('fd10::/16')] });
+      const rest = [
+        '203.0.113.0/24 via 169.254.1.1 dev kvr0 proto static src 192.0.2.1 onlink',
+        'default via fe80::1 dev kvr0 proto static src 2001:db8::1 metric 1024 onlink pref medium',
+      ];
+      assert.deepEqual(cluster(), [
+        '10.1.0.0/16 via 169.254.1.1 dev kvr0 proto static src 192.0.2.1 onlink',
+        rest[0],
+        'fd10::/16 via fe80::1 dev kvr0 proto static src 2001:db8::1 metric 1024 onlink pref medium',
+        rest[1],
+      ]);
+      await claimUplink({ ...options, prefixes: [prefix('10.2.0.0/16')] });
+      const moved = '10.2.0.0/16 via 169.254.1.1 dev kvr0 proto static src 192.0.2.1 onlink';
+      assert.deepEqual(cluster(), [moved, ...rest]);
+      await releaseUplink(stateFile, { namespace });
     });
 
     it('heals when it is killed at any point of a claim or a release', async () => {
