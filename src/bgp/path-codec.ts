@@ -1,4 +1,5 @@
 import {
+  addressBits,
   familyOf,
   type Ip,
   type Prefix,
@@ -133,6 +134,7 @@ export interface PathDecoder {
   listPath(bytes: Buffer): readonly PathNews[];
 }
 
+/** What has been read of a path; the texts of the path before are kept to compare with. */
 interface Draft {
   address: string;
   length: number;
@@ -140,6 +142,8 @@ interface Draft {
   neighbor: string;
   withdrawn: boolean;
   safi: number;
+  lastNextHop: string;
+  lastNeighbor: string;
 }
 
 export function createPathDecoder(version: GobgpVersion): PathDecoder {
@@ -154,21 +158,31 @@ export function createPathDecoder(version: GobgpVersion): PathDecoder {
     return address;
   }
 
+  // One draft for all paths: neighbours and next hops mostly repeat.
+  const draft: Draft = {
+    address: '',
+    length: 0,
+    nextHop: '',
+    neighbor: '',
+    withdrawn: false,
+    safi: safiUnicast,
+    lastNextHop: '',
+    lastNeighbor: '',
+  };
+
   function readPath(reader: WireReader, into: PathNews[]): void {
-    const draft: Draft = {
-      address: '',
-      length: 0,
-      nextHop: '',
-      neighbor: '',
-      withdrawn: false,
-      safi: safiUnicast,
-    };
+    draft.address = '';
+    draft.length = 0;
+    draft.nextHop = '';
+    draft.neighbor = '';
+    draft.withdrawn = false;
+    draft.safi = safiUnicast;
     readPathFields(reader, version, draft);
     if (draft.address === '' || draft.safi !== safiUnicast) return;
-    const address = parseIp(draft.address);
-    if (address === undefined || draft.length > (familyOf(address) === 4 ? 32 : 128)) return;
+    const prefix = parseNlri(draft.address, draft.length);
+    if (prefix === undefined) return;
     into.push({
-      prefix: prefixOf(address, draft.length),
+      prefix,
       nextHop: intern(draft.nextHop),
       neighbor: intern(draft.neighbor),
       withdrawn: draft.withdrawn,
@@ -238,16 +252,17 @@ function readPathFields(reader: WireReader, version: GobgpVersion, draft: Draft)
       case tagOf(9, WireType.bytes): {
         const outer = reader.enter();
         draft.safi = 0;
-        readFields(reader, (field) => {
-          if (field !== tagOf(2, WireType.varint)) return false;
-          draft.safi = reader.varint();
-          return true;
-        });
+        while (reader.at < reader.end) {
+          const field = reader.varint();
+          if (field === tagOf(2, WireType.varint)) draft.safi = reader.varint();
+          else reader.skip(field);
+        }
         reader.leave(outer);
         break;
       }
       case tagOf(15, WireType.bytes):
-        draft.neighbor = reader.ascii();
+        draft.neighbor = reader.asciiLike(draft.lastNeighbor);
+        draft.lastNeighbor = draft.neighbor;
         break;
       default:
         reader.skip(tag);
@@ -268,17 +283,64 @@ function readAny(reader: WireReader, draft: Draft): void {
   while (reader.at < reader.end) {
     const tag = reader.varint();
     if (tag === tagOf(1, WireType.bytes)) {
-      url = reader.ascii();
-    } else if (tag === tagOf(2, WireType.bytes)) {
+      url = readUrl(reader);
+    } else if (tag === tagOf(2, WireType.bytes) && url !== '') {
       const outer = reader.enter();
       if (url === anyUrls.nlri) readNlri(reader, draft);
-      else if (url === anyUrls.nextHop) readNextHop(reader, 1, draft);
-      else if (url === anyUrls.mpReach) readNextHop(reader, 2, draft);
+      else readNextHop(reader, url === anyUrls.nextHop ? 1 : 2, draft);
       reader.leave(outer);
     } else {
       reader.skip(tag);
     }
   }
+}
+
+const wantedUrls = [anyUrls.nlri, anyUrls.nextHop, anyUrls.mpReach] as const;
+
+/** One of the wanted type names, or '' for another; never makes a string. */
+function readUrl(reader: WireReader): string {
+  const start = reader.at;
+  for (const url of wantedUrls) {
+    reader.at = start;
+    if (reader.accept(url)) return url;
+  }
+  reader.at = start;
+  reader.skip(tagOf(1, WireType.bytes));
+  return '';
+}
+
+/**
+ * GoBGP writes addresses in canonical form. An IPv4 address without host bits, the usual case,
+ * is taken as it stands once that is verified; everything else goes the general way.
+ */
+function parseNlri(text: string, length: number): Prefix | undefined {
+  const bits = length <= 32 ? canonicalV4(text) : -1;
+  if (bits >= 0 && bits % 2 ** (32 - length) === 0) return `${text}/${length}` as Prefix;
+  const address = parseIp(text);
+  if (address === undefined || length > addressBits(familyOf(address))) return undefined;
+  return prefixOf(address, length);
+}
+
+/** The 32 bits of a dotted address without superfluous zeros; -1 for any other text. */
+function canonicalV4(text: string): number {
+  let bits = 0;
+  let part = -1;
+  let dots = 0;
+  for (let i = 0; i < text.length; i++) {
+    const code = text.charCodeAt(i);
+    if (code === 46) {
+      if (part < 0) return -1;
+      bits = bits * 256 + part;
+      part = -1;
+      dots++;
+    } else if (code >= 48 && code <= 57 && part !== 0) {
+      part = (part < 0 ? 0 : part * 10) + code - 48;
+      if (part > 255) return -1;
+    } else {
+      return -1;
+    }
+  }
+  return dots === 3 && part >= 0 ? bits * 256 + part : -1;
 }
 
 function readMember(reader: WireReader, isNlri: boolean, draft: Draft): void {
@@ -319,7 +381,8 @@ function readNextHop(reader: WireReader, field: number, draft: Draft): void {
       reader.skip(tag);
       continue;
     }
-    const text = reader.ascii();
+    const text = reader.asciiLike(draft.lastNextHop);
+    draft.lastNextHop = text;
     if (draft.nextHop === '') draft.nextHop = text;
   }
 }

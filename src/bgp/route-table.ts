@@ -129,13 +129,25 @@ interface Contribution {
 /** Which neighbour contributes which next hop to which prefix: needed for `deltas` only. */
 function createContributions() {
   const byPrefix = new Map<Prefix, readonly Contribution[]>();
+  // Neighbours send many prefixes with one next hop, so these lists are shared.
+  let last: readonly [Contribution] | undefined;
+
+  function listOf(neighbor: Ip, nextHop: Ip): readonly [Contribution] {
+    if (last?.[0].neighbor !== neighbor || last[0].nextHop !== nextHop) {
+      last = [{ neighbor, nextHop }];
+    }
+    return last;
+  }
+
   return {
     clear: () => byPrefix.clear(),
     /** The next hops of the prefix now; undefined when the news is about a path of ours. */
     apply({ prefix, nextHop, neighbor, withdrawn }: PathNews): readonly Ip[] | undefined {
       if (neighbor === undefined) return undefined;
-      const others = (byPrefix.get(prefix) ?? []).filter((c) => c.neighbor !== neighbor);
-      const now = withdrawn || nextHop === undefined ? others : [...others, { neighbor, nextHop }];
+      const before = byPrefix.get(prefix);
+      const own = withdrawn || nextHop === undefined ? [] : listOf(neighbor, nextHop);
+      const others = before?.filter((c) => c.neighbor !== neighbor) ?? [];
+      const now = others.length === 0 ? own : [...others, ...own];
       if (now.length === 0) byPrefix.delete(prefix);
       else byPrefix.set(prefix, now);
       return sortedUnique(now.map((c) => c.nextHop));

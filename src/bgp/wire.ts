@@ -59,6 +59,26 @@ export class WireReader {
     return this.bytes.toString('latin1', start, this.at);
   }
 
+  /** Like `ascii`, but returns `likely` itself when that is what stands there. */
+  asciiLike(likely: string): string {
+    const start = this.at;
+    if (this.accept(likely)) return likely;
+    this.at = start;
+    return this.ascii();
+  }
+
+  /** Passes a string if it is `text`; else false, and the position means nothing. */
+  accept(text: string): boolean {
+    const length = this.varint();
+    if (length !== text.length || this.at + length > this.end) return false;
+    // From the end: type names differ there.
+    for (let i = length - 1; i >= 0; i--) {
+      if (this.bytes[this.at + i] !== text.charCodeAt(i)) return false;
+    }
+    this.at += length;
+    return true;
+  }
+
   skip(tag: number): void {
     switch (tag & 7) {
       case WireType.varint:
