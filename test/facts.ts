@@ -1,0 +1,153 @@
+import { ip, prefix } from '../src/core/ip.ts';
+import type { Config } from '../src/model/config.ts';
+import type {
+  Attachment,
+  Endpoint,
+  EndpointSlice,
+  Node,
+  Service,
+  ServicePort,
+  Uplink,
+} from '../src/model/facts.ts';
+
+/** Builders of facts for tests: the smallest object that is valid, then what the test says. */
+export function service(key: string, given: Partial<Service> = {}): Service {
+  return {
+    key,
+    uid: `uid-${key}`,
+    labels: {},
+    annotations: {},
+    type: 'ClusterIP',
+    clusterIps: [ip('10.96.0.10')],
+    headless: false,
+    externalIps: [],
+    ingress: [],
+    ports: [port()],
+    sourceRanges: [],
+    internalTrafficPolicy: 'Cluster',
+    externalTrafficPolicy: 'Cluster',
+    healthCheckNodePort: 0,
+    affinitySeconds: 0,
+    createdMs: 0,
+    ...given,
+  };
+}
+
+export function port(given: Partial<ServicePort> = {}): ServicePort {
+  return { name: '', protocol: 'TCP', port: 80, nodePort: 0, ...given };
+}
+
+export type EndpointState = 'ready' | 'draining' | 'gone' | 'unready';
+
+/** `draining`: still serves while it terminates; `gone`: terminates and does not. */
+export function endpoint(
+  address: string,
+  state: EndpointState = 'ready',
+  given: Partial<Endpoint> = {},
+): Endpoint {
+  return {
+    ip: ip(address),
+    ready: state === 'ready',
+    serving: state === 'ready' || state === 'draining',
+    terminating: state === 'draining' || state === 'gone',
+    node: 'n2',
+    zone: '',
+    zoneHints: [],
+    nodeHints: [],
+    ...given,
+  };
+}
+
+export function slice(
+  key: string,
+  ownerKey: string,
+  endpoints: readonly Endpoint[],
+  given: Partial<EndpointSlice> = {},
+): EndpointSlice {
+  return {
+    key,
+    service: ownerKey,
+    labels: {},
+    family: 4,
+    endpoints,
+    ports: [{ name: '', protocol: 'TCP', port: 8080 }],
+    triggerMs: 0,
+    ...given,
+  };
+}
+
+export function node(key: string, number: number, given: Partial<Node> = {}): Node {
+  return {
+    key,
+    labels: {},
+    annotations: {},
+    internalIps: [ip(`192.0.2.${number}`)],
+    podCidrs: [prefix(`10.244.${number}.0/24`)],
+    unschedulable: false,
+    taints: [],
+    terminating: false,
+    ...given,
+  };
+}
+
+export const uplink: Uplink = {
+  interface: 'eth0',
+  addresses: [
+    { ip: ip('192.0.2.1'), length: 24 },
+    { ip: ip('2001:db8::1'), length: 64 },
+  ],
+  gateways: [ip('192.0.2.254')],
+  mtu: 1500,
+  mac: '02:00:00:00:00:01',
+  hostLink: {
+    vppInterface: 'kvr0-vpp',
+    vppMac: '02:00:00:00:00:02',
+    hostMac: '02:00:00:00:00:03',
+  },
+};
+
+export const config: Config = {
+  nodeName: 'n1',
+  kube: { kubeconfig: '', server: '' },
+  vpp: { apiSocket: '/run/vpp/api.sock', statsSocket: '/run/vpp/stats.sock' },
+  uplink: { interface: 'eth0' },
+  pods: {
+    interfaceKind: 'auto',
+    mtu: 1480,
+    clusterCidrs: [prefix('10.244.0.0/16')],
+  },
+  services: { cidrs: [prefix('10.96.0.0/16')], nodePortAddresses: [] },
+  bgp: {
+    enabled: true,
+    apiSocket: '/run/gobgp.sock',
+    asn: 64512,
+    port: 179,
+    routerId: '',
+    listenAddresses: [],
+    holdTimeSeconds: 90,
+  },
+  overlay: { mode: 'subnet' },
+  cni: { socket: '/run/cni.sock' },
+  stateDir: '/var/lib/kube-vpp-router',
+  control: { socket: '/run/control.sock' },
+  health: { address: ip('127.0.0.1'), port: 10256 },
+  metrics: { address: ip('127.0.0.1'), port: 10249 },
+  log: { level: 'info' },
+};
+
+export function attachment(hostInterface: string, address: string): Attachment {
+  return {
+    key: `${hostInterface}/eth0`,
+    containerId: hostInterface,
+    ifName: 'eth0',
+    pod: `default/${hostInterface}`,
+    podUid: `uid-${hostInterface}`,
+    hostInterface,
+    kind: 'veth',
+    netns: `/run/netns/${hostInterface}`,
+    ips: [ip(address)],
+    mac: '02:00:00:00:01:01',
+    gatewayMac: '02:00:00:00:01:02',
+    mtu: 1480,
+  };
+}

@@ -1,0 +1,190 @@
+import assert from 'node:assert/strict';
+import { ip, prefix } from '../../src/core/ip.ts';
+import type { Plan } from '../../src/desired/plan.ts';
+import { stages, type Table } from '../../src/desired/table.ts';
+import { tables } from '../../src/desired/tables.ts';
+import type { Config } from '../../src/model/config.ts';
+import { createStore, type Store } from '../../src/model/store.ts';
+import { learnedRoutePlanner } from '../../src/routing/learned.ts';
+import { nodePlanner } from '../../src/routing/nodes.ts';
+import { podPlanner } from '../../src/routing/pods.ts';
+import { uplinkPlanner } from '../../src/routing/uplink.ts';
+import { attachment, config, node, uplink } from '../facts.ts';
+
+function cluster(given: Config = config): Store {
+  const store = createStore();
+  store.replace('config', new Map([['config', given]]));
+  store.replace('uplink', new Map([['uplink', uplink]]));
+  const far = node('n3', 3, { internalIps: [ip('198.51.100.3')] });
+  store.replace(
+    'nodes',
+    new Map([
+      ['n1', node('n1', 1)],
+      ['n2', node('n2', 2)],
+      ['n3', far],
+    ]),
+  );
+  return store;
+}
+
+function lines(plan: Plan): string[] {
+  return stages.flatMap((stage) => {
+    const table: Table<unknown> = tables[stage];
+    return (plan.rows[stage] ?? []).map((row) => `${stage}: ${table.format(row)}`);
+  });
+}
+
+describe('uplinkPlanner', () => {
+  it('gives the node its interfaces, addresses, masquerading and the ranges it must not leak', () => {
+    assert.deepEqual(lines(uplinkPlanner.plan(cluster().facts, 'uplink')), [
+      'interfaces: uplink afPacket eth0 mtu 1500',
+      'interfaces: host afPacket kvr0-vpp mtu 1500',
+      'addresses: uplink 192.0.2.1/24',
+      'addresses: uplink 2001:db8::1/64',
+      'addresses: host borrowed from uplink',
+      'neighbours: 169.254.1.2 02:00:00:00:00:03 dev host',
+      'neighbours: fe80::2 02:00:00:00:00:03 dev host',
+      'punts: ipv4 via 169.254.1.2 dev host',
+      'punts: ipv6 via fe80::2 dev host',
+      'nat: masquerade as 192.0.2.1 2001:db8::1',
+      'natExclusions: 10.244.0.0/16',
+      'natInterfaces: uplink uplink',
+      'natInterfaces: host host',
+      'routes: 0.0.0.0/0 via 192.0.2.254 dev uplink',
+      'routes: 10.96.0.0/16 reject',
+      'routes: 10.244.1.0/24 reject',
+      'linkStates: uplink up',
+      'linkStates: host up',
+    ]);
+  });
+
+  it('plans nothing before the uplink is known', () => {
+    const store = createStore();
+    store.replace('config', new Map([['config', config]]));
+    assert.deepEqual(uplinkPlanner.plan(store.facts, 'uplink').rows, {});
+  });
+});
+
+describe('podPlanner', () => {
+  it('wires a pod, and brings its link up last', () => {
+    const store = cluster();
+    const pod = attachment('veth1', '10.244.1.5');
+    store.commit('attachments', [[pod.key, pod]]);
+    assert.deepEqual(lines(podPlanner.plan(store.facts, pod.key)), [
+      'interfaces: pod-veth1 afPacket veth1 mtu 1480',
+      'addresses: pod-veth1 borrowed from uplink',
+      'neighbours: 10.244.1.5 02:00:00:00:01:01 dev pod-veth1',
+      'natInterfaces: pod-veth1 pod',
+      'routes: 10.244.1.5/32 via 10.244.1.5 dev pod-veth1',
+      'linkStates: pod-veth1 up',
+    ]);
+  });
+
+  it('plans nothing for a pod that is gone', () => {
+    assert.deepEqual(podPlanner.plan(cluster().facts, 'gone').rows, {});
+  });
+});
+
+describe('nodePlanner', () => {
+  it('makes the own node a BGP speaker that announces its pods', () => {
+    assert.deepEqual(lines(nodePlanner.plan(cluster().facts, 'n1')), [
+      'bgpServer: AS 64512 id 192.0.2.1 port 179',
+      'bgpPaths: 10.244.1.0/24 via 192.0.2.1',
+    ]);
+  });
+
+  it('peers with a node of the same subnet without a tunnel', () => {
+    assert.deepEqual(lines(nodePlanner.plan(cluster().facts, 'n2')), [
+      'natExclusions: 10.244.2.0/24',
+      'bgpPeers: 192.0.2.2 AS 64512 node/n2',
+    ]);
+  });
+
+  it('makes an IPIP tunnel to a node of another subnet', () => {
+    assert.deepEqual(lines(nodePlanner.plan(cluster().facts, 'n3')), [
+      'tunnels: ipip-198.51.100.3 ipip 192.0.2.1 > 198.51.100.3 mtu 1480',
+      'addresses: ipip-198.51.100.3 borrowed from uplink',
+      'natExclusions: 10.244.3.0/24',
+      'natInterfaces: ipip-198.51.100.3 tunnel',
+      'linkStates: ipip-198.51.100.3 up',
+      'bgpPeers: 198.51.100.3 AS 64512 node/n3',
+    ]);
+  });
+
+  it('tunnels to every node in mode full, to none in mode none', () => {
+    const tunnels = (mode: Config['overlay']['mode'], owner: string) =>
+      nodePlanner.plan(cluster({ ...config, overlay: { mode } }).facts, owner).rows.tunnels ?? [];
+    assert.equal(tunnels('full', 'n2').length, 1);
+    assert.equal(tunnels('none', 'n3').length, 0);
+  });
+
+  it('asks for a router id on a node without IPv4', () => {
+    const store = cluster();
+    const six = { ...uplink, addresses: uplink.addresses.filter((a) => a.length === 64) };
+    store.replace('uplink', new Map([['uplink', six]]));
+    const plan = nodePlanner.plan(store.facts, 'n1');
+    assert.deepEqual(
+      plan.problems.map((problem) => problem.field),
+      ['bgp.routerId'],
+    );
+  });
+
+  it('of two nodes exactly one waits for the other', () => {
+    const passive = (own: string, other: string) => {
+      const store = cluster();
+      const mine = { ...uplink, addresses: [{ ip: ip(own), length: 24 }] };
+      store.replace('uplink', new Map([['uplink', mine]]));
+      store.commit('nodes', [['n2', node('n2', 2, { internalIps: [ip(other)] })]]);
+      return nodePlanner.plan(store.facts, 'n2').rows.bgpPeers?.[0]?.passive;
+    };
+    assert.notEqual(passive('192.0.2.1', '192.0.2.2'), passive('192.0.2.2', '192.0.2.1'));
+  });
+});
+
+describe('learnedRoutePlanner', () => {
+  const cases = [
+    {
+      name: 'a next hop in our subnet is direct',
+      prefix: '10.244.2.0/24',
+      via: ['192.0.2.2'],
+      out: ['routes: 10.244.2.0/24 via 192.0.2.2 dev uplink'],
+    },
+    {
+      name: 'a node elsewhere is reached by its tunnel',
+      prefix: '10.244.3.0/24',
+      via: ['198.51.100.3'],
+      out: ['routes: 10.244.3.0/24 dev ipip-198.51.100.3'],
+    },
+    {
+      name: 'a router elsewhere is reached by the gateway',
+      prefix: '203.0.113.0/24',
+      via: ['198.51.100.9'],
+      out: ['routes: 203.0.113.0/24 via 192.0.2.254 dev uplink'],
+    },
+    {
+      name: 'several next hops are ECMP',
+      prefix: '203.0.113.0/24',
+      via: ['192.0.2.2', '192.0.2.9'],
+      out: ['routes: 203.0.113.0/24 via 192.0.2.2 dev uplink, via 192.0.2.9 dev uplink'],
+    },
+    { name: 'our own pods are not learned', prefix: '10.244.1.0/24', via: ['192.0.2.2'], out: [] },
+    { name: 'our own address is not learned', prefix: '192.0.2.1/32', via: ['192.0.2.2'], out: [] },
+  ];
+  for (const c of cases)
+    it(c.name, () => {
+      const store = cluster();
+      const learned = { prefix: prefix(c.prefix), nextHops: c.via.map(ip) };
+      store.commit('learnedRoutes', [[c.prefix, learned]]);
+      assert.deepEqual(lines(learnedRoutePlanner.plan(store.facts, c.prefix)), c.out);
+    });
+
+  it('a next hop without a way is a problem, not a route', () => {
+    const store = cluster();
+    store.replace('uplink', new Map([['uplink', { ...uplink, gateways: [] }]]));
+    const learned = { prefix: prefix('203.0.113.0/24'), nextHops: [ip('198.51.100.9')] };
+    store.commit('learnedRoutes', [['203.0.113.0/24', learned]]);
+    const plan = learnedRoutePlanner.plan(store.facts, '203.0.113.0/24');
+    assert.deepEqual(plan.rows, {});
+    assert.equal(plan.problems.length, 1);
+  });
+});
