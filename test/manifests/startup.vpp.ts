@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { dirname, join } from 'node:path';
+import { connectVpp } from '../../native/vpp-api/client.ts';
 import { findVpp, type RunningVpp, startVpp, vppEnv } from '../../scripts/vpp.mjs';
+import { requiredMessages } from '../../src/vpp/target.ts';
 import { base, readText } from './manifests.ts';
 
 describe("the DaemonSet's VPP", () => {
@@ -30,6 +32,13 @@ describe("the DaemonSet's VPP", () => {
     );
     assert.ok(wanted.length > 0);
     assert.deepEqual(loaded.toSorted(), wanted.toSorted());
+  });
+
+  it('has every message that the router needs', async () => {
+    const path = running?.apiSocket ?? '';
+    await using connection = await connectVpp({ name: 'test', path, required: requiredMessages });
+    const { version } = await connection.request('show_version', {});
+    assert.match(version, /^\d\d\.\d\d/);
   });
 
   it('applies changed policies to connections that exist', () => {
