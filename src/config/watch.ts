@@ -47,6 +47,8 @@ export function watchConfig(options: {
   readonly signal: AbortSignal;
   /** All problems of the file as it is now; empty when it is good again. */
   readonly onProblems: (problems: readonly Problem[]) => void;
+  /** For what is no planner's business, such as the level of the log. */
+  readonly onChange?: (config: Config) => void;
   readonly clock?: Clock;
   readonly env?: Readonly<Record<string, string | undefined>>;
 }): ConfigSource {
@@ -69,6 +71,7 @@ export function watchConfig(options: {
     const kept = keepRunning(running, next.value);
     running = kept.config;
     options.store.commit('config', [['config', running]]);
+    options.onChange?.(running);
     options.onProblems(kept.problems);
   }
 

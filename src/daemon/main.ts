@@ -43,6 +43,9 @@ async function main(configPath: string, signal: AbortSignal): Promise<void> {
     running: config,
     store,
     signal,
+    onChange: (next) => {
+      log.level = next.log.level;
+    },
     onProblems: (found) => {
       problems.set('config', found);
       for (const problem of found) log.warn({ problem }, 'configuration not taken');

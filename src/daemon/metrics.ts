@@ -1,4 +1,6 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import { realClock } from '../core/clock.ts';
+import type { PeerView } from '../core/control-api.ts';
 import type { Ip } from '../core/ip.ts';
 import { type HttpServer, serveHttp } from './http.ts';
 import type { DaemonView } from './view.ts';
@@ -11,7 +13,10 @@ import type { DaemonView } from './view.ts';
  * then, through the view; only what happens in between is counted. No label takes values from
  * users' objects, so the number of series is bounded by the code.
  */
-type ScrapeView = Pick<DaemonView, 'tables' | 'problems' | 'sources' | 'targets' | 'version'>;
+type ScrapeView = Pick<
+  DaemonView,
+  'tables' | 'problems' | 'sources' | 'targets' | 'peers' | 'version'
+>;
 
 export type Metrics = ReturnType<typeof createMetrics>;
 
@@ -168,12 +173,6 @@ function ownMetrics(registry: Registry) {
       buckets: durationBuckets,
       registers,
     }),
-    peers: new Gauge({
-      name: 'kvr_bgp_peers',
-      help: 'BGP sessions by state.',
-      labelNames: ['state'] as const,
-      registers,
-    }),
     learnedRoutes: new Gauge({
       name: 'kvr_bgp_learned_routes',
       help: 'Prefixes learned from BGP peers.',
@@ -188,17 +187,17 @@ function collectView(registry: Registry, view: () => ScrapeView | undefined): vo
     name: string,
     help: string,
     labelNames: readonly Label[],
-    fill: (gauge: Gauge<Label>, now: ScrapeView) => void,
+    fill: (gauge: Gauge<Label>, now: ScrapeView) => void | Promise<void>,
   ) =>
     new Gauge<Label>({
       name,
       help,
       labelNames,
       registers: [registry],
-      collect() {
-        this.reset();
+      async collect() {
         const now = view();
-        if (now !== undefined) fill(this, now);
+        this.reset();
+        if (now !== undefined) await fill(this, now);
       },
     });
   looked('kvr_build_info', 'Always 1; the version is a label.', ['version'], (gauge, now) =>
@@ -234,4 +233,25 @@ function collectView(registry: Registry, view: () => ScrapeView | undefined): vo
       gauge.set({ target: target.name }, Number(target.connected));
     }
   });
+  looked('kvr_bgp_peers', 'BGP sessions by state.', ['state'], async (gauge, now) => {
+    const peers = await peersOf(now);
+    gauge.reset(); // Another scrape may have counted meanwhile.
+    for (const peer of peers) gauge.inc({ state: peer.state });
+  });
+}
+
+/** A scrape does not wait for a GoBGP that hangs. */
+const peersMaxMs = 2_000;
+
+async function peersOf(now: ScrapeView): Promise<readonly PeerView[]> {
+  const stop = new AbortController();
+  const deadline = realClock.after(peersMaxMs, () => stop.abort(new Error('GoBGP is slow')));
+  try {
+    return await now.peers(stop.signal);
+  } catch {
+    // Without GoBGP there are no sessions to count; kvr_target_connected says why.
+    return [];
+  } finally {
+    deadline.cancel();
+  }
 }

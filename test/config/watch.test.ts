@@ -29,17 +29,19 @@ describe('watchConfig', () => {
     assert.ok(running.ok);
     const store = createStore();
     const said: (readonly Problem[])[] = [];
+    const levels: string[] = [];
     const source = watchConfig({
       path,
       running: running.value,
       store,
       signal: abort.signal,
       onProblems: (problems) => said.push(problems),
+      onChange: (next) => levels.push(next.log.level),
       clock,
       env,
     });
     const config = () => store.facts.config.get('config');
-    return { path, store, source, said, config, clock };
+    return { path, store, source, said, levels, config, clock };
   }
 
   it('commits the configuration at once and marks it synced', async () => {
@@ -79,6 +81,7 @@ describe('watchConfig', () => {
     await t.source.reload();
     assert.equal(t.config()?.vpp.apiSocket, '/run/vpp/api.sock');
     assert.equal(t.config()?.log.level, 'debug');
+    assert.deepEqual(t.levels, ['debug']);
     assert.equal(t.said.at(-1)?.[0]?.field, 'vpp.apiSocket');
     assert.match(t.said.at(-1)?.[0]?.reason ?? '', /after a restart/);
   });

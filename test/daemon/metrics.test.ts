@@ -18,6 +18,7 @@ describe('metrics', () => {
       'kvr_source_synced{source="services"} 1',
       'kvr_source_last_event_timestamp_seconds{source="services"} 1700000000',
       'kvr_target_connected{target="vpp"} 0',
+      'kvr_bgp_peers{state="established"} 1',
     ]) {
       assert.ok(text.split('\n').includes(line), `no line ${line}`);
     }
@@ -29,6 +30,22 @@ describe('metrics', () => {
     await metrics.registry.metrics();
     view = { ...sampleView, problems: () => [] };
     assert.doesNotMatch(await metrics.registry.metrics(), /^kvr_problems\{/m);
+  });
+
+  it('counts the same for two scrapes at once', async () => {
+    const { registry } = createMetrics(() => sampleView);
+    const [first, second] = await Promise.all([registry.metrics(), registry.metrics()]);
+    for (const text of [first, second]) {
+      assert.match(text ?? '', /^kvr_bgp_peers\{state="established"\} 1$/m);
+      assert.match(text ?? '', /^kvr_problems\{kind="Service"\} 1$/m);
+    }
+  });
+
+  it('does without the sessions when GoBGP does not answer', async () => {
+    const peers = () => Promise.reject(new Error('gobgpd does not answer'));
+    const text = await createMetrics(() => ({ ...sampleView, peers })).registry.metrics();
+    assert.doesNotMatch(text, /^kvr_bgp_peers\{/m);
+    assert.match(text, /^kvr_target_connected\{/m);
   });
 
   it("keeps kube-proxy's names and buckets of the programming SLI", async () => {
