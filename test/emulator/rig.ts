@@ -3,7 +3,7 @@ import { connectVpp, type VppConnection } from '../../native/vpp-api/client.ts';
 import type { FieldsOf } from '../../native/vpp-api/codec.ts';
 import { createFakeClock, type FakeClock } from '../../src/core/clock.ts';
 import { familyOf, hostPrefix, type Ip, ip, ipFromBytes, prefix } from '../../src/core/ip.ts';
-import { type Addr, addrFromIp, type Mac, mac } from '../../src/emulator/address.ts';
+import { type Addr, addrFromIp } from '../../src/emulator/address.ts';
 import { createEmulator, type Emulator, type Port } from '../../src/emulator/emulator.ts';
 import {
   buildIp,
@@ -56,7 +56,7 @@ export const macs = {
   pod2: '02:00:00:00:02:01',
 } as const;
 
-const hostNames = { uplink: 'eth0', pod1: 'veth1', pod2: 'veth2' } as const;
+export const hostNames = { uplink: 'eth0', pod1: 'veth1', pod2: 'veth2' } as const;
 
 export async function createRig(): Promise<Rig> {
   const clock = createFakeClock();
@@ -89,7 +89,11 @@ export async function createRig(): Promise<Rig> {
   return rig;
 }
 
-async function openInterface(vpp: VppConnection, name: string, hostName: string): Promise<number> {
+export async function openInterface(
+  vpp: VppConnection,
+  name: string,
+  hostName: string,
+): Promise<number> {
   const { sw_if_index } = await vpp.request('af_packet_create_v3', {
     mode: 1,
     hw_addr: macs[name as keyof typeof macs],
@@ -110,7 +114,7 @@ async function openInterface(vpp: VppConnection, name: string, hostName: string)
   return sw_if_index;
 }
 
-async function configure(vpp: VppConnection, index: Readonly<Record<string, number>>) {
+export async function configure(vpp: VppConnection, index: Readonly<Record<string, number>>) {
   const uplink = index.uplink ?? 0;
   for (const [address, length] of [
     ['192.0.2.1', 24],
@@ -211,7 +215,7 @@ export async function route(
   });
 }
 
-async function putService(
+export async function putService(
   vpp: VppConnection,
   vip: string,
   port: number,
@@ -362,9 +366,4 @@ export function showL3(l3: Buffer): string {
 /** The quoted packet of an ICMP error; its transport checksum may be cut off. */
 function showInner(l3: Buffer): string {
   return showL3(l3).replace(' BAD CHECKSUM', '');
-}
-
-/** A reply to a packet that was shown: source and target exchanged. */
-export function macOf(name: keyof typeof macs): Mac {
-  return mac(macs[name]);
 }

@@ -67,7 +67,7 @@ function translationAnswers(world: World): Answers {
     feature_cnat_enable_disable(fields) {
       const one = interfaces.get(fields.sw_if_index);
       if (one === undefined) return { retval: Retval.invalidSwIfIndex };
-      one.cnat = fields.enable_disable;
+      one.cnat = Math.max(0, one.cnat + (fields.enable_disable ? 1 : -1));
       return { retval: 0 };
     },
   };

@@ -121,7 +121,8 @@ function ownAddressAnswers(world: World): Answers {
     },
     sw_interface_ip6_enable_disable: (fields) =>
       onInterface(world, fields.sw_if_index, (one) => {
-        // Doing it twice is an error in VPP: VALUE_EXIST and NO_SUCH_ENTRY are not told apart.
+        if (fields.enable === one.ip6Enabled)
+          return fields.enable ? Retval.valueExist : Retval.ip6NotEnabled;
         one.ip6Enabled = fields.enable;
         return 0;
       }),
@@ -191,7 +192,10 @@ interface Given {
 }
 
 function addAddress(world: World, one: Interface, given: Given): number {
-  if (one.addresses.some((a) => a.addr === given.addr)) return Retval.duplicateIfAddress;
+  if (one.addresses.some((a) => a.addr === given.addr)) {
+    // Two checks of VPP meet here; which one speaks depends on the family (observed).
+    return given.addr.length === 4 ? Retval.addressInUse : Retval.duplicateIfAddress;
+  }
   for (const other of world.plane.interfaces.all.values()) {
     if (other === one || given.addr.length !== 4) continue;
     const clash = other.addresses.some(

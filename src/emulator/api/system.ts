@@ -31,7 +31,7 @@ export function systemAnswers(world: World): Answers {
     ...mssAnswers(world),
     tap_create_v3: () => ({
       // Without /dev/vhost-net VPP cannot make a tap (facts); the emulator never has it.
-      retval: Retval.syscallError2,
+      retval: Retval.syscallError1,
       sw_if_index: noInterface,
     }),
     *sw_interface_tap_v2_dump() {},
@@ -51,7 +51,7 @@ function featureAnswers(world: World): Answers {
       const binding = world.plane.acl.bindings.get(one.index);
       const aclIn = name.startsWith('acl-plugin-in-ip') && (binding?.input.length ?? 0) > 0;
       const aclOut = name.startsWith('acl-plugin-out-ip') && (binding?.output.length ?? 0) > 0;
-      return { retval: 0, is_enabled: ((onInput || onOutput) && one.cnat) || aclIn || aclOut };
+      return { retval: 0, is_enabled: ((onInput || onOutput) && one.cnat > 0) || aclIn || aclOut };
     },
   };
 }

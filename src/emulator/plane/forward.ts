@@ -52,7 +52,8 @@ function forward(plane: Plane, packet: Packet, target: Target, addr: Addr): void
       return;
     case 'prohibit':
       note(packet, 'ip-null', 'the route says prohibited');
-      plane.next.icmpError(packet, packet.family === 4 ? 3 : 1, packet.family === 4 ? 13 : 1);
+      // Code 10, host administratively prohibited (observed).
+      plane.next.icmpError(packet, packet.family === 4 ? 3 : 1, packet.family === 4 ? 10 : 1);
       return;
     default: {
       const out = plane.interfaces.get(target.interface);
@@ -117,13 +118,13 @@ export function outputArc(plane: Plane, packet: Packet, out: Interface): readonl
     drop(packet, byFamily('acl-plugin-out', packet), 'denied');
     return [];
   }
-  if (out.cnat) {
+  for (let i = 0; i < out.cnat; i++) {
     if (plane.cnat.output(packet, out) === 'drop') {
       drop(packet, byFamily('cnat-output', packet), 'no way to translate');
       return [];
     }
-    plane.cnat.writeback(packet);
   }
+  if (out.cnat > 0) plane.cnat.writeback(packet);
   const mtu = mtuFor(out, packet.family);
   if (packet.l3.length <= mtu || packet.family === 6) return [packet.l3];
   note(packet, 'ip4-frag', `cut for the MTU ${mtu}`);

@@ -96,8 +96,8 @@ function unicastArc(plane: Plane, packet: Packet): void {
     if (whole === undefined) return;
     packet.l3 = whole;
   }
-  if (rx.cnat) {
-    plane.cnat.lookup(packet);
+  for (let i = 0; i < rx.cnat; i++) plane.cnat.lookup(packet);
+  for (let i = 0; i < rx.cnat; i++) {
     const verdict = plane.cnat.input(packet);
     if (verdict === 'drop') {
       drop(packet, byFamily('cnat-input', packet), 'no way to translate');

@@ -56,7 +56,11 @@ export interface Interface {
   unnumbered: number | undefined;
   ip6Enabled: boolean;
   tableId: { 4: number; 6: number };
-  cnat: boolean;
+  /**
+   * How often cnat was enabled. VPP puts the nodes on the arcs once for each time (observed), and
+   * a second `cnat-lookup` finds what the first one made: nothing is new to `cnat-input`.
+   */
+  cnat: number;
   mssClamp: { direction: number; ip4: number; ip6: number } | undefined;
   /** Full reassembly on input, by family. */
   reassembly: { 4: boolean; 6: boolean };
@@ -136,7 +140,7 @@ function createInterface(index: number, options: InterfaceOptions): Interface {
     unnumbered: undefined,
     ip6Enabled: false,
     tableId: { 4: 0, 6: 0 },
-    cnat: false,
+    cnat: 0,
     mssClamp: undefined,
     reassembly: { 4: false, 6: false },
     tunnel: options.tunnel,
