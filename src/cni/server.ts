@@ -24,6 +24,14 @@ export interface CniOptions extends Omit<AttachmentOptions, 'hasVhostNet' | 'sta
   readonly gateways: Gateways;
   /** By default, whether /dev/vhost-net exists. */
   readonly hasVhostNet?: boolean;
+  /** Told about each call that was understood, for metrics. */
+  readonly onCall?: (call: AnsweredCall) => void;
+}
+
+export interface AnsweredCall {
+  readonly command: string;
+  readonly ok: boolean;
+  readonly durationMs: number;
 }
 
 /** Calls at the same time; more are told to try again later. */
@@ -98,11 +106,13 @@ async function answerSafely(
 ): Promise<Outcome<string>> {
   const call = parseCall(raw);
   if (!call.ok) return call;
-  try {
-    return await answer(call.value, attachments, options);
-  } catch (error) {
-    return refused(cniCode.io, error instanceof Error ? error.message : String(error));
-  }
+  const startedMs = options.clock.monotonic();
+  const outcome = await answer(call.value, attachments, options).catch((error: unknown) =>
+    refused(cniCode.io, error instanceof Error ? error.message : String(error)),
+  );
+  const durationMs = options.clock.monotonic() - startedMs;
+  options.onCall?.({ command: call.value.command, ok: outcome.ok, durationMs });
+  return outcome;
 }
 
 async function answer(

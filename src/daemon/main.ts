@@ -17,9 +17,10 @@ import { serveControl } from './control.ts';
 import { serveHealth } from './health.ts';
 import { createLog } from './log.ts';
 import { type Loop, startLoop } from './loop.ts';
-import { createMetrics, serveMetrics } from './metrics.ts';
+import { createMetrics, type Metrics, serveMetrics } from './metrics.ts';
 import { errorText, isInForce, observe } from './observe.ts';
 import { roundObserver } from './round-metrics.ts';
+import { countConnects } from './target-metrics.ts';
 import type { DaemonView } from './view.ts';
 
 /**
@@ -65,9 +66,11 @@ async function main(configPath: string, signal: AbortSignal): Promise<void> {
     log: (message, fields) => log.info(fields, message),
   });
   await using bgp = startBgp(config, store, signal, log);
+  const targets = bgp.target === undefined ? [vpp] : [vpp, bgp.target];
+  for (const target of targets) countConnects(target, metrics, signal);
   const loop = startLoop({
     store,
-    targets: bgp.target === undefined ? [vpp] : [vpp, bgp.target],
+    targets,
     clock,
     signal,
     ...roundObserver(metrics, clock.now()),
@@ -94,7 +97,7 @@ async function main(configPath: string, signal: AbortSignal): Promise<void> {
     kube,
     problems: () => [...problems.values()].flat(),
   });
-  await using _cni = await startCni(config, store, loop, { log, signal });
+  await using _cni = await startCni(config, store, loop, { log, signal, metrics });
   await using _control = await serveControl({ view, socketPath: config.control.socket, signal });
   await using _health = await serveHealth({ view, listen: config.health, metrics, signal });
   await using _metrics = await serveMetrics({ metrics, listen: config.metrics, signal });
@@ -128,9 +131,15 @@ function startCni(
   config: Config,
   store: Store,
   loop: Loop,
-  { log, signal }: { readonly log: Log; readonly signal: AbortSignal },
+  {
+    log,
+    signal,
+    metrics,
+  }: { readonly log: Log; readonly signal: AbortSignal; readonly metrics: Metrics },
 ) {
   return createCniServer({
+    onCall: ({ command, ok, durationMs }) =>
+      metrics.cniDuration.observe({ command, outcome: ok ? 'done' : 'failed' }, durationMs / 1000),
     socketPath: config.cni.socket,
     stateDir: config.stateDir,
     store,

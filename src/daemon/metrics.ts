@@ -15,7 +15,7 @@ import type { DaemonView } from './view.ts';
  */
 type ScrapeView = Pick<
   DaemonView,
-  'tables' | 'problems' | 'sources' | 'targets' | 'peers' | 'version'
+  'tables' | 'problems' | 'sources' | 'targets' | 'peers' | 'freshness' | 'version'
 >;
 
 export type Metrics = ReturnType<typeof createMetrics>;
@@ -64,18 +64,12 @@ export function serveMetrics(options: {
 
 function kubeProxyMetrics(registry: Registry) {
   const registers = [registry];
-  const changes = (what: string) => ({
-    pending: new Gauge({
-      name: `kubeproxy_sync_proxy_rules_${what}_changes_pending`,
-      help: `Changes of ${what}s that no round has taken up yet.`,
-      registers,
-    }),
-    total: new Counter({
+  const changes = (what: string) =>
+    new Counter({
       name: `kubeproxy_sync_proxy_rules_${what}_changes_total`,
       help: `Changes of ${what}s seen.`,
       registers,
-    }),
-  });
+    });
   return {
     /** From the EndpointSlice's trigger time to the reply of the data plane: the SLI. */
     programming: new Histogram({
@@ -95,11 +89,6 @@ function kubeProxyMetrics(registry: Registry) {
     lastSync: new Gauge({
       name: 'kubeproxy_sync_proxy_rules_last_timestamp_seconds',
       help: 'When the last round ended, seconds since the epoch.',
-      registers,
-    }),
-    lastQueued: new Gauge({
-      name: 'kubeproxy_sync_proxy_rules_last_queued_timestamp_seconds',
-      help: 'When the last change arrived, seconds since the epoch.',
       registers,
     }),
     endpointChanges: changes('endpoint'),
@@ -133,13 +122,6 @@ function ownMetrics(registry: Registry) {
       buckets: durationBuckets,
       registers,
     }),
-    planDuration: new Histogram({
-      name: 'kvr_plan_duration_seconds',
-      help: 'Planning of one round.',
-      labelNames: ['planner'] as const,
-      buckets: durationBuckets,
-      registers,
-    }),
     stageDuration: new Histogram({
       name: 'kvr_stage_duration_seconds',
       help: 'Writing the changes of one table in one round.',
@@ -157,13 +139,6 @@ function ownMetrics(registry: Registry) {
       name: 'kvr_target_connects_total',
       help: 'Connections made to a target; more than one means that it was lost.',
       labelNames: ['target'] as const,
-      registers,
-    }),
-    requestDuration: new Histogram({
-      name: 'kvr_request_duration_seconds',
-      help: 'API requests to a target, from writing to the reply.',
-      labelNames: ['target'] as const,
-      buckets: durationBuckets,
       registers,
     }),
     cniDuration: new Histogram({
@@ -202,6 +177,16 @@ function collectView(registry: Registry, view: () => ScrapeView | undefined): vo
     });
   looked('kvr_build_info', 'Always 1; the version is a label.', ['version'], (gauge, now) =>
     gauge.set({ version: now.version }, 1),
+  );
+  looked(
+    'kubeproxy_sync_proxy_rules_last_queued_timestamp_seconds',
+    'When the oldest change arrived that is not in force; without one, when the last round ended.',
+    [],
+    (gauge, now) => {
+      const { oldestPendingMs, lastUpdatedMs } = now.freshness();
+      const queuedMs = oldestPendingMs ?? lastUpdatedMs;
+      if (queuedMs !== undefined) gauge.set(queuedMs / 1000);
+    },
   );
   looked('kvr_rows', 'Rows of a table by state.', ['table', 'state'], (gauge, now) => {
     for (const table of now.tables()) {

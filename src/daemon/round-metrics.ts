@@ -6,6 +6,7 @@ type RoundMetrics = Pick<
   | 'roundDuration'
   | 'stageDuration'
   | 'rowChanges'
+  | 'translationFailures'
   | 'programming'
   | 'syncDuration'
   | 'lastSync'
@@ -33,14 +34,15 @@ export function roundObserver(metrics: RoundMetrics, startedMs: number) {
       const labels = { table: stage, operation };
       metrics.rowChanges.inc({ ...labels, outcome: 'done' }, event.changes - event.failed);
       metrics.rowChanges.inc({ ...labels, outcome: 'failed' }, event.failed);
+      if (stage === 'translations') metrics.translationFailures.inc(event.failed);
     },
     onRound(round: Round) {
       const nowMs = Date.now();
       metrics.roundDuration.observe(round.durationMs / 1000);
       metrics.lastSync.set(nowMs / 1000);
       const { changed, facts } = round.snapshot;
-      metrics.endpointChanges.total.inc(changed.slices?.size ?? 0);
-      metrics.serviceChanges.total.inc(changed.services?.size ?? 0);
+      metrics.endpointChanges.inc(changed.slices?.size ?? 0);
+      metrics.serviceChanges.inc(changed.services?.size ?? 0);
       metrics.learnedRoutes.set(facts.learnedRoutes.size);
       if (!round.connected.has('vpp')) return;
       for (const key of changed.slices ?? []) {

@@ -1,7 +1,37 @@
 import assert from 'node:assert/strict';
 import { ip } from '../../src/core/ip.ts';
 import { createMetrics, serveMetrics } from '../../src/daemon/metrics.ts';
+import { countConnects } from '../../src/daemon/target-metrics.ts';
 import { sampleView } from './view.ts';
+
+describe('countConnects', () => {
+  it('counts every new connection once, until the end', async () => {
+    const metrics = createMetrics(() => undefined);
+    const stop = new AbortController();
+    const first = {};
+    let wake = () => {};
+    const target = {
+      name: 'vpp',
+      session: undefined as object | undefined,
+      sessionChanged: () =>
+        new Promise<void>((resolve) => {
+          wake = resolve;
+        }),
+    };
+    const become = async (session: object | undefined) => {
+      target.session = session;
+      wake();
+      await new Promise((resolve) => setImmediate(resolve));
+    };
+    countConnects(target, metrics, stop.signal);
+    for (const session of [first, first, undefined, {}]) await become(session);
+    const text = await metrics.registry.metrics();
+    assert.match(text, /^kvr_target_connects_total\{target="vpp"\} 2$/m);
+    stop.abort();
+    await become({});
+    assert.equal(await metrics.registry.metrics().then((t) => /"vpp"\} 2$/m.test(t)), true);
+  });
+});
 
 describe('metrics', () => {
   it('shows the rows, problems, sources and targets of the moment', async () => {
@@ -19,6 +49,7 @@ describe('metrics', () => {
       'kvr_source_last_event_timestamp_seconds{source="services"} 1700000000',
       'kvr_target_connected{target="vpp"} 0',
       'kvr_bgp_peers{state="established"} 1',
+      'kubeproxy_sync_proxy_rules_last_queued_timestamp_seconds 1700000000.5',
     ]) {
       assert.ok(text.split('\n').includes(line), `no line ${line}`);
     }

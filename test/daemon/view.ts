@@ -8,7 +8,11 @@ export const sampleView: DaemonView = {
     { name: 'loop', gate: 'live', ok: true, reason: 'last round 1 s ago' },
     { name: 'vpp', gate: 'ready', ok: false, reason: 'not connected to /run/vpp/api.sock' },
   ],
-  freshness: () => ({ lastUpdatedMs: undefined, oldestPendingMs: undefined, nodeEligible: true }),
+  freshness: () => ({
+    lastUpdatedMs: 1_700_000_000_500,
+    oldestPendingMs: undefined,
+    nodeEligible: true,
+  }),
   tables: () => [{ name: 'routes', desired: 3, applied: 2, failed: 1 }],
   rows: (table) =>
     table === 'routes'
