@@ -134,10 +134,12 @@ async function attach(site: Site, call: Call): Promise<Outcome<Attachment>> {
   const plan =
     known === undefined ? planAttachment(site, call) : succeeded({ ...known, netns: call.netns });
   if (!plan.ok) return plan;
+  // VPP keeps reading an interface that is gone until it is told to close it.
+  if (known !== undefined) await letGo(site, key);
   leases.take(plan.value);
   try {
     await file.save();
-    wiring.remove(plan.value); // of an ADD that was cut short before its lease was lost
+    wiring.remove(plan.value); // What is left of it, or of one whose file was lost.
     wiring.create(plan.value);
   } catch (error) {
     await undo(site, key);
@@ -181,14 +183,9 @@ async function undo(site: Site, key: string): Promise<void> {
   }
 }
 
-async function detach(site: Site, key: string): Promise<Outcome<undefined>> {
-  const { store, leases, file, wiring, log } = site;
-  const attachment = leases.state.attachments.get(key);
-  if (attachment === undefined) {
-    // Unknown is fine; but after a lost file there may be an interface of that name.
-    wiring.remove({ kind: 'veth', hostInterface: hostInterfaceName(key) });
-    return succeeded(undefined);
-  }
+/** Takes the attachment from the planners, and gives VPP a moment to close its interface. */
+async function letGo(site: Site, key: string): Promise<void> {
+  const { store, log } = site;
   store.commit('attachments', [[key, undefined]]);
   try {
     await withDeadline(site, removeDeadlineMs, (signal) =>
@@ -197,6 +194,17 @@ async function detach(site: Site, key: string): Promise<Outcome<undefined>> {
   } catch (error) {
     log.warn({ key, reason: reasonOf(error) }, 'pod leaves before the data plane let go');
   }
+}
+
+async function detach(site: Site, key: string): Promise<Outcome<undefined>> {
+  const { leases, file, wiring, log } = site;
+  const attachment = leases.state.attachments.get(key);
+  if (attachment === undefined) {
+    // Unknown is fine; but after a lost file there may be an interface of that name.
+    wiring.remove({ kind: 'veth', hostInterface: hostInterfaceName(key) });
+    return succeeded(undefined);
+  }
+  await letGo(site, key);
   try {
     wiring.remove(attachment);
     leases.release(key);
@@ -251,6 +259,7 @@ async function withDeadline(
   const reason = new Error(`not within ${deadlineMs / 1000} s`);
   const timer = clock.after(deadlineMs, () => deadline.abort(reason));
   try {
+    signal.throwIfAborted();
     await work(AbortSignal.any([signal, deadline.signal]));
   } finally {
     timer.cancel();

@@ -58,7 +58,10 @@ describe('the CNI server and its executable', function () {
       assert.deepEqual(removed, { exitCode: 0, output: {} });
       assert.equal(store.facts.attachments.size, 0);
       assert.equal(spaces.run(1, 'ip -o link').includes('eth0'), false);
-      assert.deepEqual(applied, [...Array(3).fill('c1/eth0 true'), 'c1/eth0 false']);
+      assert.deepEqual(
+        applied,
+        [true, true, false, true, false].map((held) => `c1/eth0 ${held}`),
+      );
     });
 
     it('deletes what it does not know, and what lost its namespace', async () => {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -237,6 +237,20 @@ describe('the uplink claim', function () {
         await releaseUplink(stateFile, { namespace });
         assert.equal(picture(node), before, `after ${delayMs} ms`);
       }
+    });
+
+    it('finishes a release that was cut short before it claims again', async () => {
+      using node = createNode();
+      const { namespace, stateFile } = node;
+      const before = picture(node);
+      const { addresses } = await claimUplink({ interface: 'eth0', stateFile, namespace });
+      const state = JSON.parse(readFileSync(stateFile, 'utf8'));
+      writeFileSync(stateFile, JSON.stringify({ ...state, releasing: true }));
+      node.run(0, 'ip link del kvr0; ip addr add 192.0.2.1/24 dev eth0');
+      const again = await claimUplink({ interface: 'eth0', stateFile, namespace });
+      assert.deepEqual(again.addresses, addresses);
+      await releaseUplink(stateFile, { namespace });
+      assert.equal(picture(node), before);
     });
 
     it('refuses an uplink without an address, another uplink, and a damaged state', async () => {
