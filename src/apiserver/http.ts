@@ -123,11 +123,17 @@ function startWatch(
       'sendInitialEvents: Forbidden: sendInitialEvents is forbidden for watch unless the WatchList feature gate is enabled';
     throw new ApiError(422, 'Invalid', text);
   }
+  const resourceVersion = query.get('resourceVersion') ?? '';
+  const { revision } = context.api.storage;
+  if (Number(resourceVersion) > revision) {
+    const text = `Too large resource version: ${resourceVersion}, current: ${revision}`;
+    throw new ApiError(504, 'Timeout', text);
+  }
   const watch = {
     resource: target.resource,
     namespace: target.namespace,
     matches: selectorsOf(query),
-    resourceVersion: query.get('resourceVersion') ?? '',
+    resourceVersion,
     bookmarks: query.get('allowWatchBookmarks') === 'true',
     sendInitialEvents: initial,
     timeoutSeconds: Number(query.get('timeoutSeconds') ?? '0'),

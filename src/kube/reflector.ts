@@ -174,10 +174,13 @@ async function connectOnce(connection: Connection): Promise<void> {
   try {
     await stream(connection, undefined);
   } catch (error) {
-    if (error instanceof KubeError && error.status === 410) connection.revision = '';
+    if (error instanceof KubeError && losesRevision.has(error.status)) connection.revision = '';
     throw error;
   }
 }
+
+/** 410: too old. 504: newer than the server's own, which lost its state or was restored. */
+const losesRevision = new Set([410, 504]);
 
 /** False when the server has no WatchList; then nothing was changed. */
 async function tryWatchList(connection: Connection): Promise<boolean> {

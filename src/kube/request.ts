@@ -47,9 +47,15 @@ export function createKubeClient(access: KubeAccess, clock: Clock): KubeClient {
 
   async function open(call: KubeCall, signal: AbortSignal): Promise<IncomingMessage> {
     const credentials = await access.credentials(signal);
-    const response = await withDeadline(clock, silenceMs, signal, (limit) =>
-      send(access, agents, call, credentials, limit),
-    );
+    const attempt = () =>
+      withDeadline(clock, silenceMs, signal, (limit) =>
+        send(access, agents, call, credentials, limit),
+      );
+    const response = await attempt().catch((error: unknown) => {
+      // The server closed an idle connection just as we took it: nothing was done yet.
+      if (error instanceof StaleConnectionError) return attempt();
+      throw error;
+    });
     const status = response.statusCode ?? 0;
     if (status >= 200 && status < 300) return response;
     if (status === 401) access.refresh();
@@ -72,6 +78,11 @@ export function createKubeClient(access: KubeAccess, clock: Clock): KubeClient {
       agents.secure.destroy();
     },
   };
+}
+
+/** A kept connection that the server had already closed. */
+class StaleConnectionError extends Error {
+  override readonly name = 'StaleConnectionError';
 }
 
 function send(
@@ -114,7 +125,10 @@ function send(
       resolve(response);
     });
     request.once('error', (cause) => {
-      reject(new KubeError(`${method} ${call.path} failed`, { cause }));
+      const isStale =
+        request.reusedSocket && (cause as NodeJS.ErrnoException).code === 'ECONNRESET';
+      if (isStale) reject(new StaleConnectionError('the connection was stale', { cause }));
+      else reject(new KubeError(`${method} ${call.path} failed`, { cause }));
     });
     request.end(body);
   });
