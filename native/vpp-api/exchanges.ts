@@ -12,8 +12,8 @@ import { createMessageWriter } from './writer.ts';
 
 /** Details that one dump may have; more is a VPP that repeats itself. */
 const maxDetails = 4_000_000;
-/** Time for the last bytes to leave when we end the connection. */
-const endTimeoutMs = 1000;
+/** Time for VPP to let go of us when we end the connection. */
+const endTimeoutMs = 200;
 
 type Log = (event: string, details: Readonly<Record<string, unknown>>) => void;
 
@@ -58,6 +58,7 @@ export function createExchanges(
 ): Exchanges {
   const { clock, log, timeoutMs } = options;
   let over: VppError | undefined;
+  let ending = false;
   let resolveClosed: (reason: VppError) => void = () => undefined;
   const closed = new Promise<VppError>((resolve) => {
     resolveClosed = resolve;
@@ -84,7 +85,8 @@ export function createExchanges(
     }
     resolveClosed(reason);
   };
-  const closedBy = (text: string) => () => finish(new VppClosedError('(stream)', text));
+  const closedBy = (text: string) => () =>
+    finish(new VppClosedError('(stream)', ending ? 'we closed the connection' : text));
 
   stream.on('data', (chunk: Buffer) => {
     inFlight.progress();
@@ -106,18 +108,41 @@ export function createExchanges(
     closed,
     events: receiver.events,
     start(request) {
-      if (over !== undefined) {
-        return Promise.reject(new VppClosedError(request.name, over.message, { cause: over }));
+      if (over !== undefined || ending) {
+        const text = over?.message ?? 'the connection is being closed';
+        return Promise.reject(new VppClosedError(request.name, text, { cause: over }));
       }
       return new Promise<Answer>((resolve, reject) => {
         sender.submit(createExchange(request, resolve, reject));
       });
     },
     async end() {
-      if (over === undefined) await drain(stream, clock, sender.flush);
+      if (over === undefined && !ending) {
+        ending = true;
+        const left = leave(sender, table);
+        await withLimit(clock, endTimeoutMs, Promise.race([left, closed]));
+      }
       finish(new VppClosedError('(stream)', 'we closed the connection'));
     },
   };
+}
+
+/**
+ * Takes our leave. VPP then closes the socket itself. It would also see that we closed it, but not
+ * always: 26.06 takes the end of a stream for "no data yet" when the last error of its main
+ * thread was EAGAIN, keeps the dead socket, and stops answering anybody once it has 16 of them.
+ */
+function leave(sender: ReturnType<typeof createSender>, table: MessageTable): Promise<unknown> {
+  return new Promise<Answer>((resolve, reject) => {
+    const request: ExchangeRequest = {
+      name: 'sockclnt_delete',
+      fields: { index: table.clientIndex },
+      reply: 'sockclnt_delete_reply',
+      details: undefined,
+      signal: undefined,
+    };
+    sender.sendLast(createExchange(request, resolve, reject));
+  }).catch(() => undefined); // whatever it was, the connection ends now
 }
 
 /** Sends in order what the window has room for; the rest waits. */
@@ -158,8 +183,12 @@ function createSender(
   };
   return {
     pump,
-    flush: writer.flush,
     clear: waiting.clear,
+    /** Sends at once, whatever waits. */
+    sendLast(exchange: Exchange): void {
+      send(exchange);
+      writer.flush();
+    },
     submit(exchange: Exchange): void {
       if (exchange.settled) return;
       if (!waiting.push(exchange)) {
@@ -246,12 +275,11 @@ function createExchange(
   return exchange;
 }
 
-/** Lets the last bytes leave, but not for long. */
-function drain(stream: Duplex, clock: Clock, flush: () => void): Promise<void> {
+/** Resolves with the promise, or when the time is over. */
+function withLimit(clock: Clock, limitMs: number, promise: Promise<unknown>): Promise<void> {
   return new Promise((resolve) => {
-    const timer = clock.after(endTimeoutMs, () => resolve());
-    flush();
-    stream.end(() => {
+    const timer = clock.after(limitMs, resolve);
+    void promise.then(() => {
       timer.cancel();
       resolve();
     });

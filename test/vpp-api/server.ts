@@ -67,6 +67,9 @@ export function createServer(
         const table = present.map(([other, id]) => ({ index: id, name: nameCrcOf(other) }));
         const reply = { response: 0, index: clientIndex, message_table: table };
         server.reply('sockclnt_create_reply', context, reply);
+      } else if (name === 'sockclnt_delete') {
+        server.reply('sockclnt_delete_reply', context, { response: 1 });
+        far.end();
       } else if (name === 'show_version') server.reply('show_version_reply', context, version);
       else {
         const request = { name, context, clientIndex: index, fields };
