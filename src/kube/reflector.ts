@@ -317,6 +317,11 @@ function takeLines(
       break;
     }
   }
+  // Such as "the required storage feature RequestWatchProgress is disabled" (500, etcd before
+  // 3.4.25): it takes the question and cannot answer it. Seen on kube-apiserver 1.33.
+  if (pending !== undefined && failure instanceof ServerError) {
+    throw new NoPictureError(failure.message);
+  }
   // What came before a bad line is good.
   if (events.length > 0) sink.apply(events);
   // Until the picture is complete there is nothing to resume.
@@ -341,7 +346,7 @@ function parseLine(line: string): {
       return { type, object };
     case 'ERROR': {
       const status = typeof object.code === 'number' ? object.code : 0;
-      throw new KubeError(`the watch failed: ${textOf(object.message)}`, { status });
+      throw new ServerError(`the watch failed: ${textOf(object.message)}`, { status });
     }
     default:
       throw new KubeError(`a watch line has the unknown type ${JSON.stringify(type)}`);
@@ -360,6 +365,9 @@ function endsInitialEvents(object: JsonObject): boolean {
   const annotations = objectOf(objectOf(object.metadata).annotations);
   return annotations['k8s.io/initial-events-end'] === 'true';
 }
+
+/** An ERROR event. */
+class ServerError extends KubeError {}
 
 interface SilenceGuard {
   onData(): void;

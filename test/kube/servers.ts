@@ -13,6 +13,8 @@ import { realClock, sleep } from '../../src/core/clock.ts';
 export interface TestServer extends AsyncDisposable {
   readonly url: string;
   readonly token?: string;
+  /** Answers WatchList: needs the feature, and etcd 3.4.25 or later behind it. */
+  readonly watchList: boolean;
   /** Makes the server forget its history; a real one has none of before its start. */
   compact?(): void;
 }
@@ -26,7 +28,7 @@ export const testServers: readonly {
   {
     name: 'the small API server',
     timeoutMs: 10_000,
-    start: () => createApiServer({ endpointSlices: false }),
+    start: startSmallServer,
   },
   ...(realAssets() === undefined
     ? []
@@ -38,6 +40,16 @@ export const testServers: readonly {
         },
       ]),
 ];
+
+async function startSmallServer(): Promise<TestServer> {
+  const server = await createApiServer({ endpointSlices: false });
+  return {
+    url: server.url,
+    watchList: true,
+    compact: () => server.compact(),
+    [Symbol.asyncDispose]: () => server[Symbol.asyncDispose](),
+  };
+}
 
 function realAssets(): string | undefined {
   const folder = process.env.KUBEBUILDER_ASSETS;
@@ -95,14 +107,17 @@ export async function startRealServer(assets: string): Promise<TestServer> {
     await rm(folder, { recursive: true, force: true });
   };
   const deadline = Date.now() + startMs;
-  while (!(await isReady(url, token))) {
+  while ((await get(`${url}/readyz`, token)) !== 'ok') {
     if (Date.now() > deadline || server.exitCode !== null) {
       await stop();
       assert.fail(`kube-apiserver did not become ready; its last words: ${server.lastWords()}`);
     }
     await sleep(realClock, 250);
   }
-  return { url, token, [Symbol.asyncDispose]: stop };
+  const question = 'watch=1&sendInitialEvents=true&resourceVersionMatch=NotOlderThan';
+  const path = `/api/v1/namespaces?${question}&allowWatchBookmarks=true&timeoutSeconds=1`;
+  const watchList = (await get(url + path, token)).includes('initial-events-end');
+  return { url, token, watchList, [Symbol.asyncDispose]: stop };
 }
 
 function start(path: string, args: readonly string[]) {
@@ -114,15 +129,20 @@ function start(path: string, args: readonly string[]) {
   return Object.assign(child, { lastWords: () => text });
 }
 
-async function isReady(url: string, token: string): Promise<boolean> {
+/** The body of a successful answer; '' for every failure. */
+async function get(url: string, token: string): Promise<string> {
   const { request } = await import('node:https');
   return new Promise((resolve) => {
     const headers = { authorization: `Bearer ${token}` };
-    const outbound = request(`${url}/readyz`, { headers, rejectUnauthorized: false }, (answer) => {
-      answer.resume();
-      resolve(answer.statusCode === 200);
+    const outbound = request(url, { headers, rejectUnauthorized: false }, (answer) => {
+      let body = '';
+      answer.on('data', (chunk: Buffer) => {
+        body += chunk.toString('utf8');
+      });
+      answer.once('end', () => resolve(answer.statusCode === 200 ? body : ''));
+      answer.once('error', () => resolve(''));
     });
-    outbound.once('error', () => resolve(false));
+    outbound.once('error', () => resolve(''));
     outbound.end();
   });
 }
