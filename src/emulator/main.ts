@@ -1,8 +1,10 @@
 import { chmodSync, rmSync } from 'node:fs';
 import { createServer, type Server } from 'node:net';
 import { parseArgs } from 'node:util';
+import { realClock } from '../core/clock.ts';
 import { createEmulator } from './emulator.ts';
 import { createAfPacketOpener } from './port/af-packet.ts';
+import { serveStats } from './stats/serve.ts';
 
 /**
  * The embedded data plane as a process: VPP's API on a unix socket, packets on real interfaces of
@@ -40,10 +42,14 @@ async function main(): Promise<void> {
     },
   });
   const server = createServer((socket) => emulator.serve(socket));
+  const statsSocket = values['stats-socket'];
+  const stats =
+    statsSocket === undefined ? undefined : serveStats(emulator.plane, statsSocket, realClock);
   await listen(server, apiSocket);
   const stop = () => {
     server.close();
     rmSync(apiSocket, { force: true });
+    stats?.[Symbol.dispose]();
     void emulator[Symbol.asyncDispose]().then(() => process.exit(0));
   };
   process.once('SIGTERM', stop);
