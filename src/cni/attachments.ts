@@ -130,9 +130,7 @@ async function attach(site: Site, call: Call): Promise<Outcome<Attachment>> {
     // The pod may be running: nothing is undone when the data plane happens to be away.
     return publish(site, known);
   }
-  // A repeated ADD whose interface is damaged, or whose namespace moved, keeps its addresses.
-  const plan =
-    known === undefined ? planAttachment(site, call) : succeeded({ ...known, netns: call.netns });
+  const plan = known === undefined ? planAttachment(site, call) : succeeded(remade(known, call));
   if (!plan.ok) return plan;
   // VPP keeps reading an interface that is gone until it is told to close it.
   if (known !== undefined) await letGo(site, key);
@@ -149,6 +147,14 @@ async function attach(site: Site, call: Call): Promise<Outcome<Attachment>> {
   if (!published.ok) await undo(site, key);
   else log.info({ key, pod: plan.value.pod, ips: plan.value.ips }, 'pod attached');
   return published;
+}
+
+/**
+ * A repeated ADD whose interface is damaged, or whose namespace moved: the addresses stay, and
+ * the MACs are new so that VPP's row changes and VPP surely opens the new interface.
+ */
+function remade(known: Attachment, call: Call): Attachment {
+  return { ...known, netns: call.netns, mac: randomMac(), gatewayMac: randomMac() };
 }
 
 /** Tells the planners, and waits until the data plane serves the pod. */

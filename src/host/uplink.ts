@@ -148,8 +148,12 @@ function observe(
   // A DHCP client, or a person, may have given the uplink something new since the claim.
   const newAddresses = addresses.filter((a) => !known.addresses.some((k) => k.ip === a.ip));
   const newRoutes = routes.filter((r) => !known.routes.some((k) => isSameRoute(k, r)));
+  // A host link that has to be made again gets new MACs: so VPP's row changes and VPP, whose
+  // socket died with the old interface, opens the new one.
+  const hostLink = hostLinkExists ? known.hostLink : { ...known.hostLink, ...randomMacs() };
   return {
     ...known,
+    hostLink,
     addresses: [...known.addresses, ...newAddresses.map(withoutLink)],
     routes: [...known.routes, ...newRoutes],
   };
@@ -179,8 +183,7 @@ function freshState(
     hostLink: {
       hostInterface: options.hostInterface ?? defaultHostInterface,
       vppInterface: options.vppInterface ?? defaultVppInterface,
-      hostMac: randomMac(),
-      vppMac: randomMac(),
+      ...randomMacs(),
     },
   };
 }
@@ -290,6 +293,10 @@ function isLinkLocal(route: Pick<DumpedRoute, 'prefix'>): boolean {
 function withoutLink<T extends { readonly link: number }>(value: T): Omit<T, 'link'> {
   const { link: _link, ...rest } = value;
   return rest;
+}
+
+function randomMacs() {
+  return { hostMac: randomMac(), vppMac: randomMac() };
 }
 
 /** Locally administered, unicast. */

@@ -53,7 +53,10 @@ describe('the CNI server and its executable', function () {
       assert.match(String(broken.output.msg), /eth0 lost its default route via 169.254.1.1/);
       // A repeated ADD repairs, and keeps the addresses.
       assert.deepEqual((await callCni(server.socketPath, call)).output.ips, added.output.ips);
-      assert.equal(createPodWiring(host).check(attachment), undefined);
+      const remade = store.facts.attachments.get('c1/eth0');
+      assert.ok(remade);
+      assert.notEqual(remade.gatewayMac, attachment.gatewayMac);
+      assert.equal(createPodWiring(host).check(remade), undefined);
       const removed = await callCni(server.socketPath, { ...call, command: 'DEL' });
       assert.deepEqual(removed, { exitCode: 0, output: {} });
       assert.equal(store.facts.attachments.size, 0);

@@ -186,8 +186,12 @@ describe('the uplink claim', function () {
       node.run(0, 'ip link del kvr0; ip addr add 192.0.2.50/24 dev eth0');
       assert.deepEqual((await claimUplink(options)).addresses, [{ ip: '192.0.2.50', length: 24 }]);
       // As after somebody deleted the host link of a claimed uplink: the state knows.
+      // VPP must open the new one, so its MAC differs.
+      const { hostLink } = await claimUplink(options);
       node.run(0, 'ip link del kvr0');
-      assert.deepEqual((await claimUplink(options)).addresses, [{ ip: '192.0.2.50', length: 24 }]);
+      const remade = await claimUplink(options);
+      assert.deepEqual(remade.addresses, [{ ip: '192.0.2.50', length: 24 }]);
+      assert.notEqual(remade.hostLink.vppMac, hostLink.vppMac);
       assert.match(node.run(0, 'ip -o addr show dev kvr0'), /192.0.2.50\/32/);
     });
 
