@@ -159,7 +159,14 @@ export function createStore(): Store {
       committed();
     },
     takeSnapshot() {
-      const snapshot = { revision, changed: Object.fromEntries(changed), facts: view, synced };
+      // `synced` is a copy, unlike the facts: the round that uses it goes on after this turn, and
+      // what is complete by then was not yet complete when the round was planned.
+      const snapshot = {
+        revision,
+        changed: Object.fromEntries(changed),
+        facts: view,
+        synced: new Set(synced),
+      };
       changed = new Map();
       takenRevision = revision;
       return snapshot;
