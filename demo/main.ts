@@ -1,4 +1,5 @@
 import { once } from 'node:events';
+import type { CheckGroup } from './checks/check.ts';
 import { generic } from './checks/generic.ts';
 import { shopChecks } from './checks/shop-checks.ts';
 import { type Cluster, createCluster } from './cluster.ts';
@@ -49,7 +50,8 @@ async function runDemo(options: Options): Promise<number> {
       signal: stop.signal,
       tell: report.step,
     });
-    const groups = options.manifests === undefined ? shopChecks : [generic];
+    const all = options.manifests === undefined ? shopChecks : [generic];
+    const groups = selectChecks(all, options.only);
     const { failed } = await runChecks(cluster, groups, report);
     if (!options.once) {
       explainUse(cluster, report.line);
@@ -59,10 +61,19 @@ async function runDemo(options: Options): Promise<number> {
     if (options.keepLogs) report.line(`logs: ${cluster.directory}`);
     return failed === 0 ? 0 : 1;
   } catch (error) {
-    if (!stop.signal.aborted) throw error;
+    if (error !== stop.signal.reason) throw error;
     report.line(String(stop.signal.reason));
     return 1;
   }
+}
+
+function selectChecks(groups: readonly CheckGroup[], only: string): CheckGroup[] {
+  return groups
+    .map((group) => ({
+      ...group,
+      checks: group.checks.filter(({ name }) => `${group.title}: ${name}`.includes(only)),
+    }))
+    .filter(({ checks }) => checks.length > 0);
 }
 
 function explainUse(cluster: Cluster, line: (text?: string) => void): void {

@@ -1,3 +1,4 @@
+import { rmSync } from 'node:fs';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { stringify } from 'yaml';
@@ -66,6 +67,8 @@ export async function createNode(parts: NodeParts): Promise<DemoNode> {
     },
     start(name) {
       const { command, env } = commands[name];
+      // gobgpd 3.10 does not start while the socket of its predecessor lies there.
+      if (name === 'gobgpd') rmSync(path('gobgp.sock'), { force: true });
       const part = processes.start(`${machine.name}-${name}`, command, {
         netns: machine.netns,
         env,

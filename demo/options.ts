@@ -12,6 +12,8 @@ export interface Options {
   readonly keepLogs: boolean;
   /** Port on 127.0.0.1 for kubectl; 0 lets the kernel choose. */
   readonly port: number;
+  /** Runs only the checks with this text in their name or group; '' runs all. */
+  readonly only: string;
   readonly help: boolean;
 }
 
@@ -24,6 +26,7 @@ export const usage = `npm run demo -- [options]
   --nodes N             2 (default) or 3; the third node is in another subnet: IPIP overlay
   --manifests DIR       load the *.yaml of DIR instead of the demo's application
   --keep-logs           keep the folder with logs and configuration of every process
+  --only TEXT           run only the checks with TEXT in their name or title
   --port PORT           port on 127.0.0.1 for kubectl (default: any free one)
   --help                this text
 `;
@@ -52,6 +55,7 @@ export function parseOptions(args: readonly string[]): Parsed<Options> {
     manifests: values.manifests,
     keepLogs: values['keep-logs'],
     port,
+    only: values.only,
     help: values.help,
   });
 }
@@ -66,6 +70,7 @@ function readArgs(args: readonly string[]) {
       manifests: { type: 'string' },
       'keep-logs': { type: 'boolean', default: false },
       port: { type: 'string', default: '0' },
+      only: { type: 'string', default: '' },
       help: { type: 'boolean', default: false },
     },
   }).values;

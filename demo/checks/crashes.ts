@@ -129,6 +129,13 @@ async function openRemoteStream(cluster: Cluster, node: DemoNode) {
   const from = await livePodOn(cluster, node, shop, 'frontend');
   const to = await clusterIpOf(cluster, shop, 'backend');
   const remote = (await livePods(cluster, shop, 'backend')).filter((pod) => pod.node !== from.node);
+  for (const { ips } of remote) {
+    await untilAnswered(cluster, from.agent, {
+      protocol: 'TCP',
+      address: ips[0] ?? '',
+      port: 8080,
+    });
+  }
   for (let attempt = 0; attempt < streamAttempts; attempt++) {
     const { stream } = await from.agent.call('startStream', { to, timeoutMs: streamTimeoutMs });
     const read = (stop: boolean) => from.agent.call('readStream', { stream, stop });

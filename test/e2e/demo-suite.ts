@@ -22,6 +22,7 @@ export function describeDemo(title: string, wanted: Pick<Options, 'dataplane' | 
         manifests: undefined,
         keepLogs: false,
         port: 0,
+        only: '',
         help: false,
       };
       const missing = await findMissing(options);
