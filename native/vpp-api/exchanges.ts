@@ -6,7 +6,14 @@ import { codecOf, decodeHeader, type FieldsOf, messageId } from './codec.ts';
 import { VppClosedError, VppError, VppTimeoutError } from './errors.ts';
 import { createDeframer } from './frame.ts';
 import type { MessageTable } from './handshake.ts';
-import { createInFlight, type Exchange, type InFlight } from './pending.ts';
+import {
+  type Answer,
+  createInFlight,
+  type Exchange,
+  type InFlight,
+  rejectExchange,
+  resolveExchange,
+} from './pending.ts';
 import { createWaiting } from './waiting.ts';
 import { createMessageWriter } from './writer.ts';
 
@@ -24,12 +31,6 @@ export interface ExchangeOptions {
   readonly windowBytes: number;
   readonly maxWaiting: number;
   readonly log: Log;
-}
-
-/** What ended an exchange, and the details before it. */
-export interface Answer {
-  readonly reply: unknown;
-  readonly items: readonly unknown[];
 }
 
 /** One exchange to be made. */
@@ -68,7 +69,7 @@ export function createExchanges(
     timeoutMs,
     expired(exchange) {
       const text = `no reply in ${timeoutMs} ms; VPP does not answer what it cannot read`;
-      exchange.reject(new VppTimeoutError(exchange.name, text));
+      rejectExchange(exchange, new VppTimeoutError(exchange.name, text));
       sender.pump();
     },
   });
@@ -81,7 +82,10 @@ export function createExchanges(
     over = reason;
     stream.destroy();
     for (const exchange of [...inFlight.clear(), ...sender.clear()]) {
-      exchange.reject(new VppClosedError(exchange.name, reason.message, { cause: reason }));
+      rejectExchange(
+        exchange,
+        new VppClosedError(exchange.name, reason.message, { cause: reason }),
+      );
     }
     resolveClosed(reason);
   };
@@ -168,7 +172,7 @@ function createSender(
         writer.write('control_ping', { ...header, id: idOf('control_ping') }, {});
       }
     } catch (error) {
-      exchange.reject(error);
+      rejectExchange(exchange, error);
       return;
     }
     inFlight.add(context, exchange);
@@ -193,7 +197,7 @@ function createSender(
       if (exchange.settled) return;
       if (!waiting.push(exchange)) {
         const text = `more than ${options.maxWaiting} requests wait`;
-        exchange.reject(new VppError(exchange.name, text));
+        rejectExchange(exchange, new VppError(exchange.name, text));
       }
       pump();
     },
@@ -219,14 +223,15 @@ function createReceiver(table: MessageTable, inFlight: InFlight, log: Log) {
     }
     try {
       if (name === exchange.details) {
-        if (exchange.items.length >= maxDetails) throw new VppError(name, 'too many details');
-        if (!exchange.settled) exchange.items.push(codecOf(name).decode(bytes));
+        const { items = [] } = exchange;
+        if (items.length >= maxDetails) throw new VppError(name, 'too many details');
+        if (!exchange.settled) items.push(codecOf(name).decode(bytes));
       } else if (name === exchange.reply) {
         inFlight.finish(context, exchange);
-        exchange.resolve({ reply: codecOf(name).decode(bytes), items: exchange.items });
+        resolveExchange(exchange, codecOf(name).decode(bytes));
       } else log('unexpected reply', { name, to: exchange.name });
     } catch (cause) {
-      exchange.reject(new VppError(exchange.name, `cannot read ${name}`, { cause }));
+      rejectExchange(exchange, new VppError(exchange.name, `cannot read ${name}`, { cause }));
     }
   };
   return {
@@ -249,30 +254,30 @@ function createExchange(
   resolve: (answer: Answer) => void,
   reject: (reason: unknown) => void,
 ): Exchange {
-  const { signal } = request;
-  const settle = (run: () => void): void => {
-    if (exchange.settled) return;
-    exchange.settled = true;
-    signal?.removeEventListener('abort', abort);
-    run();
-  };
-  const abort = (): void => exchange.reject(signal?.reason);
+  const { signal, details } = request;
   const exchange: Exchange = {
     name: request.name,
     fields: request.fields,
     reply: request.reply,
-    details: request.details,
-    items: [],
+    details,
+    items: details === undefined ? undefined : [],
     bytes: 0,
     order: 0,
     sentAt: 0,
     settled: false,
-    resolve: (answer) => settle(() => resolve(answer as Answer)),
-    reject: (reason) => settle(() => reject(reason)),
+    resolve,
+    reject,
+    unlisten: undefined,
   };
-  signal?.addEventListener('abort', abort, { once: true });
-  if (signal?.aborted) abort();
+  if (signal !== undefined) listen(exchange, signal);
   return exchange;
+}
+
+function listen(exchange: Exchange, signal: AbortSignal): void {
+  const abort = (): void => rejectExchange(exchange, signal.reason);
+  signal.addEventListener('abort', abort, { once: true });
+  exchange.unlisten = () => signal.removeEventListener('abort', abort);
+  if (signal.aborted) abort();
 }
 
 /** Resolves with the promise, or when the time is over. */

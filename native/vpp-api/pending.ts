@@ -17,7 +17,7 @@ export interface Exchange {
   readonly reply: MessageName;
   /** The messages before its end, collected in `items`. */
   readonly details: MessageName | undefined;
-  readonly items: unknown[];
+  readonly items: unknown[] | undefined;
   /** Bytes it took on the wire. */
   bytes: number;
   /** Its place in the order of sending. */
@@ -26,8 +26,34 @@ export interface Exchange {
   sentAt: number;
   /** Settled early, by its caller's signal: its reply is still waited for, and dropped. */
   settled: boolean;
-  resolve(reply: unknown): void;
-  reject(reason: unknown): void;
+  readonly resolve: (answer: Answer) => void;
+  readonly reject: (reason: unknown) => void;
+  /** Stops listening to the caller's signal. */
+  unlisten: (() => void) | undefined;
+}
+
+/** What ended an exchange, and the details before it. */
+export interface Answer {
+  readonly reply: unknown;
+  readonly items: readonly unknown[];
+}
+
+// Functions of the module and not of each exchange: there are hundreds of thousands of those.
+
+/** Settles an exchange with its answer, unless it is settled. */
+export function resolveExchange(exchange: Exchange, reply: unknown): void {
+  if (exchange.settled) return;
+  exchange.settled = true;
+  exchange.unlisten?.();
+  exchange.resolve({ reply, items: exchange.items ?? [] });
+}
+
+/** Settles an exchange with a failure, unless it is settled. */
+export function rejectExchange(exchange: Exchange, reason: unknown): void {
+  if (exchange.settled) return;
+  exchange.settled = true;
+  exchange.unlisten?.();
+  exchange.reject(reason);
 }
 
 /** Exchanges in flight, by context, in the order in which they were sent. */
