@@ -7,19 +7,23 @@ import type { PeerState } from './dialect.ts';
  * Every neighbour that was up before (`expected`; all configured ones when that is unknown)
  * must be up again and have said that its table is complete. The sign for that is End-of-RIB
  * (RFC 4724), which a neighbour without graceful restart never sends; being up for
- * `settleSeconds` counts too. No peers at all prove nothing: a fresh gobgpd has none until the
- * reconciler has written them.
+ * `settleSeconds` counts too. A neighbour that is not configured proves nothing, as a fresh
+ * gobgpd has none until the reconciler has written them; when that must be over (`replayed`),
+ * it is one that is no longer wanted.
  */
 export function isConverged(
   peers: readonly PeerState[],
   expected: ReadonlySet<string> | undefined,
-  nowSeconds: number,
-  settleSeconds: number,
+  time: { readonly nowSeconds: number; readonly settleSeconds: number; readonly replayed: boolean },
 ): boolean {
-  if (peers.length === 0) return false;
+  if (peers.length === 0) return time.replayed;
   const ready = (peer: PeerState) =>
-    peer.session === 'established' && (peer.endOfRib || nowSeconds - peer.upSince >= settleSeconds);
+    peer.session === 'established' &&
+    (peer.endOfRib || time.nowSeconds - peer.upSince >= time.settleSeconds);
   if (expected === undefined) return peers.every(ready);
-  const readyPeers = new Set(peers.filter(ready).map((peer) => peer.row.address as string));
-  return [...expected].every((address) => readyPeers.has(address));
+  const listed = new Map<string, PeerState>(peers.map((peer) => [peer.row.address, peer]));
+  return [...expected].every((address) => {
+    const peer = listed.get(address);
+    return peer === undefined ? time.replayed : ready(peer);
+  });
 }

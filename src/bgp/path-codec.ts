@@ -13,10 +13,11 @@ import { ReverseWriter, tagOf, WireReader, WireType } from './wire.ts';
 /**
  * Paths on the wire, in both dialects.
  *
- * A full table is 100,000 paths in one message; the generated stubs spend 0.4 to 0.8 s on it,
- * this codec a tenth (measured, test/bgp). It reads only prefix, next hop, neighbour and
- * withdrawal and skips the rest without looking. The stubs stay the authority: laws in the
- * tests compare both, in both directions.
+ * A full table is 100,000 paths in one message of 30 MB (version 3). The generated stubs need
+ * 540 ms for its outer layer alone and 200 ms for version 4's 6 MB; this codec needs 110 and
+ * 70 ms for all of it (measured on a busy machine with 2 cores). It reads only prefix, next hop,
+ * neighbour and withdrawal and skips the rest without looking. The stubs stay the authority:
+ * laws in the tests compare both, in both directions.
  *
  * The dialects differ in one thing: version 3 wraps NLRI and attributes in `Any`, version 4
  * in typed unions. Field numbers inside are the same.

@@ -7,7 +7,7 @@ import { type ServerState, watchBatchPaths } from './dialect.ts';
 import { GobgpError, GrpcCode } from './error.ts';
 import type { Log } from './log.ts';
 import type { GobgpVersion, WatchEvent } from './path-codec.ts';
-import { createRouteTable, type NewsMode, type RouteTable } from './route-table.ts';
+import { createRouteTable, type NewsMode, type RouteTable, routesMax } from './route-table.ts';
 
 /**
  * GoBGP's best paths as facts: `learnedRoutes` in the store.
@@ -58,6 +58,8 @@ const convergePollMs = 500;
 const quietMs = 1_000;
 const reconnectFirstMs = 50;
 const reconnectMaxMs = 1_000;
+/** The reconciler writes peers within a second; those that are missing then are not wanted. */
+const replayMs = 10_000;
 /** The first table must be complete by then; GoBGP sends none when BGP stops in between. */
 const firstTableTimeoutMs = 60_000;
 
@@ -77,6 +79,9 @@ interface Watching {
   flushing: boolean;
   /** Monotonic milliseconds of the last path news. */
   lastNewsMs: number;
+  refusedReported: number;
+  /** Monotonic milliseconds; means something while `live`. */
+  liveSinceMs: number;
 }
 
 export function watchGobgp(given: GobgpWatchOptions): GobgpWatch {
@@ -100,6 +105,8 @@ export function watchGobgp(given: GobgpWatchOptions): GobgpWatch {
     live: false,
     flushing: false,
     lastNewsMs: clock.monotonic(),
+    refusedReported: 0,
+    liveSinceMs: 0,
   };
   watching.routes.markStale();
   const running = Promise.all([keepStream(watching), keepHold(watching)]);
@@ -212,12 +219,22 @@ function scheduleFlush(watching: Watching): void {
     watching.flushing = false;
     // During the first table GoBGP may be half way: what is there is true already.
     watching.routes.flush();
+    reportRefused(watching);
   });
+}
+
+function reportRefused(watching: Watching): void {
+  const { refused } = watching.routes;
+  if (refused > 0 && watching.refusedReported === 0) {
+    watching.options.log.warn({ routesMax }, 'too many routes: further prefixes are ignored');
+  }
+  watching.refusedReported = refused;
 }
 
 function becomeLive(watching: Watching): void {
   const { clock, startupSeconds } = watching.options;
   watching.live = true;
+  watching.liveSinceMs = clock.monotonic();
   const { hold } = watching;
   if (hold !== undefined && hold.expected === undefined) {
     hold.deadlineMs = Math.min(hold.deadlineMs, clock.monotonic() + startupSeconds * 1000);
@@ -259,7 +276,9 @@ async function hasConverged(watching: Watching, hold: Hold): Promise<boolean> {
   const { client, clock, settleSeconds, signal } = watching.options;
   try {
     const peers = await client.listPeers(signal);
-    return watching.live && isConverged(peers, hold.expected, clock.now() / 1000, settleSeconds);
+    const replayed = clock.monotonic() - watching.liveSinceMs >= replayMs;
+    const time = { nowSeconds: clock.now() / 1000, settleSeconds, replayed };
+    return watching.live && isConverged(peers, hold.expected, time);
   } catch {
     return false; // gobgp is away again; the stream finds out and says so
   }

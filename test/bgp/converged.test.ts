@@ -29,7 +29,13 @@ const peer = (address: string, state: 'complete' | 'old' | 'young' | 'down'): Pe
 
 describe('isConverged', () => {
   const up = (...addresses: string[]) => new Set(addresses);
-  const cases = [
+  const cases: {
+    readonly name: string;
+    readonly peers: readonly PeerState[];
+    readonly expected: ReadonlySet<string> | undefined;
+    readonly replayed?: boolean;
+    readonly is: boolean;
+  }[] = [
     { name: 'no peers prove nothing', peers: [], expected: undefined, is: false },
     { name: 'no peers prove nothing even when none was up', peers: [], expected: up(), is: false },
     { name: 'all complete', peers: [peer('10.0.0.1', 'complete')], expected: undefined, is: true },
@@ -53,9 +59,27 @@ describe('isConverged', () => {
       expected: up('10.0.0.1', '10.0.0.2'),
       is: false,
     },
+    {
+      name: 'one that was up before and is no longer wanted',
+      peers: [peer('10.0.0.1', 'complete')],
+      expected: up('10.0.0.1', '10.0.0.2'),
+      replayed: true,
+      is: true,
+    },
+    { name: 'no peer is wanted', peers: [], expected: up('10.0.0.1'), replayed: true, is: true },
+    {
+      name: 'one that is wanted but not up, however late',
+      peers: [peer('10.0.0.1', 'down')],
+      expected: up('10.0.0.1'),
+      replayed: true,
+      is: false,
+    },
   ];
   for (const c of cases) {
-    it(c.name, () => assert.equal(isConverged(c.peers, c.expected, 1000, 10), c.is));
+    it(c.name, () => {
+      const time = { nowSeconds: 1000, settleSeconds: 10, replayed: c.replayed ?? false };
+      assert.equal(isConverged(c.peers, c.expected, time), c.is);
+    });
   }
 });
 

@@ -19,6 +19,8 @@ export interface Gobgpd extends AsyncDisposable {
   readonly client: GobgpClient;
   /** Kills without a word to anybody, as a crash does, or asks to end with SIGTERM. */
   kill(signal?: 'SIGKILL' | 'SIGTERM'): Promise<void>;
+  /** Stops the process from running, or lets it go on. */
+  freeze(frozen: boolean): void;
   /** Starts again on the same socket, knowing nothing. */
   restart(): Promise<void>;
 }
@@ -79,6 +81,7 @@ export async function startGobgpd(program: string, index: number): Promise<Gobgp
     address,
     client,
     kill,
+    freeze: (frozen) => child?.kill(frozen ? 'SIGSTOP' : 'SIGCONT'),
     restart,
     async [Symbol.asyncDispose]() {
       await client[Symbol.asyncDispose]();

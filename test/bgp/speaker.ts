@@ -99,7 +99,7 @@ export function peerRow(local: Speaker, remote: Speaker, port: number): BgpPeerR
     port,
     localAddress,
     families: [4, 6],
-    holdTimeSeconds: 9,
+    holdTimeSeconds: 90,
     passive: localAddress < address,
     description: `node/${address}`,
   };
