@@ -1,5 +1,3 @@
-import { mkdir } from 'node:fs/promises';
-import { dirname } from 'node:path';
 import { readIfPresent, writeDurably } from '../core/durable-file.ts';
 import { type Ip, parseIp } from '../core/ip.ts';
 import { type Parsed, parsed, rejected } from '../core/parsed.ts';
@@ -48,7 +46,6 @@ export function createAttachmentFile(path: string, state: () => AttachmentState)
 
 /** No file is an empty state; a damaged one is an error. */
 export async function loadAttachmentState(path: string): Promise<AttachmentState> {
-  await mkdir(dirname(path), { recursive: true, mode: 0o700 });
   const text = await readIfPresent(path);
   if (text === undefined) return { attachments: new Map(), freed: [] };
   const state = parseAttachmentState(text);

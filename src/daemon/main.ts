@@ -5,12 +5,13 @@ import { createCniServer } from '../cni/server.ts';
 import { loadConfig, watchConfig } from '../config/watch.ts';
 import { realClock as clock } from '../core/clock.ts';
 import type { Problem } from '../core/problem.ts';
+import { keepUplink } from '../host/keep-uplink.ts';
 import { createPodWiring, podGateways } from '../host/pod-link.ts';
-import { claimUplink } from '../host/uplink.ts';
+import type { ClaimOptions } from '../host/uplink.ts';
 import { loadKubeAccess } from '../kube/access.ts';
 import { watchKube } from '../kube/watch-kube.ts';
 import type { Config } from '../model/config.ts';
-import { createStore, type Store } from '../model/store.ts';
+import { createStore, type Facts, type Store } from '../model/store.ts';
 import { podPlanner } from '../routing/pods.ts';
 import { createVppTarget } from '../vpp/target.ts';
 import { serveControl } from './control.ts';
@@ -52,12 +53,16 @@ async function main(configPath: string, signal: AbortSignal): Promise<void> {
       for (const problem of found) log.warn({ problem }, 'configuration not taken');
     },
   });
-  const uplink = await claimUplink({
-    interface: config.uplink.interface,
-    stateFile: `${config.stateDir}/uplink.json`,
+  await using _uplink = await keepUplink({
+    claim: () => uplinkClaim(config, store.facts),
+    onClaimed(uplink) {
+      store.replace('uplink', new Map([['uplink', uplink]]));
+      log.info({ interface: uplink.interface, addresses: uplink.addresses }, 'uplink claimed');
+    },
+    onError: (error) => log.warn({ err: error }, 'uplink not as claimed'),
+    clock,
+    signal,
   });
-  store.replace('uplink', new Map([['uplink', uplink]]));
-  log.info({ interface: uplink.interface, addresses: uplink.addresses }, 'uplink claimed');
 
   await using vpp = createVppTarget({
     connect: config.vpp.apiSocket,
@@ -124,6 +129,17 @@ function startBgp(config: Config, store: Store, signal: AbortSignal, log: Log) {
       await target[Symbol.asyncDispose]();
       await client[Symbol.asyncDispose]();
     },
+  };
+}
+
+/** The interface is the one of the start; the prefixes behind VPP follow what is known. */
+function uplinkClaim(started: Config, facts: Facts): ClaimOptions {
+  const { pods, services } = facts.config.get('config') ?? started;
+  const podCidrs = facts.nodes.get(started.nodeName)?.podCidrs ?? [];
+  return {
+    interface: started.uplink.interface,
+    stateFile: `${started.stateDir}/uplink.json`,
+    prefixes: [...pods.clusterCidrs, ...services.cidrs, ...podCidrs],
   };
 }
 

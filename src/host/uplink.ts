@@ -257,7 +257,9 @@ function prepareHostEnd({ netlink, namespace }: Kernel, state: UplinkState): Lin
   writeSysctl({ ...ipv6, name: 'accept_ra' }, '0', namespace);
   writeSysctl({ ...ipv6, name: 'addr_gen_mode' }, '1', namespace); // none: fe80::2 is ours
   disableOffloads(hostInterface, offloads, namespace);
-  setLink(netlink, link.index, { mac: hostMac, mtu: state.mtu, up: true });
+  // Setting the MAC, even to what it is, makes the kernel forget the interface's neighbours.
+  const mac = link.mac === hostMac ? {} : { mac: hostMac };
+  setLink(netlink, link.index, { ...mac, mtu: state.mtu, up: true });
   for (const family of usedFamilies(state)) {
     const { vpp, host, length } = hostLinkAddresses[family];
     putAddress(netlink, { link: link.index, ip: host, length, scope: scopeLink });

@@ -6,7 +6,9 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import fc from 'fast-check';
+import { createFakeClock } from '../../src/core/clock.ts';
 import { prefix } from '../../src/core/ip.ts';
+import { keepIntervalMs, keepUplink } from '../../src/host/keep-uplink.ts';
 import { claimUplink, releaseUplink } from '../../src/host/uplink.ts';
 import { formatUplinkState, parseUplinkState } from '../../src/host/uplink-state.ts';
 import { asRoot, createNamespaces, type TestNamespaces } from './namespaces.ts';
@@ -42,7 +44,7 @@ function createNode(): TestNamespaces & { readonly namespace: string; readonly s
   return {
     ...spaces,
     namespace,
-    stateFile: join(folder, 'uplink.json'),
+    stateFile: join(folder, 'made', 'uplink.json'),
     [Symbol.dispose]() {
       spaces[Symbol.dispose]();
       rmSync(folder, { recursive: true, force: true });
@@ -70,6 +72,11 @@ const routes = (node: TestNamespaces) =>
     .trimEnd()
     .split('\n')
     .map((line) => line.trimEnd());
+
+/** Lets file system calls finish, which the fake clock does not know of. */
+async function until(condition: () => boolean): Promise<void> {
+  while (!condition()) await new Promise((resolve) => setImmediate(resolve));
+}
 
 describe('the uplink claim', function () {
   this.timeout(60_000);
@@ -241,6 +248,45 @@ describe('the uplink claim', function () {
         await releaseUplink(stateFile, { namespace });
         assert.equal(picture(node), before, `after ${delayMs} ms`);
       }
+    });
+
+    it('is kept: each interval repairs, and only news is told', async () => {
+      using node = createNode();
+      const { namespace, stateFile } = node;
+      const clock = createFakeClock();
+      const told: string[] = [];
+      {
+        let prefixes = [prefix('10.1.0.0/16')];
+        await using _kept = await keepUplink({
+          claim: () => ({ interface: 'eth0', stateFile, namespace, prefixes }),
+          onClaimed: ({ addresses }) => told.push(addresses.map((a) => a.ip).join(' ')),
+          onError: (error) => told.push(String(error)),
+          clock,
+          signal: new AbortController().signal,
+        });
+        const turn = async (command: string) => {
+          node.run(0, command);
+          await clock.advance(keepIntervalMs);
+        };
+        const three = '192.0.2.1 192.0.2.7 2001:db8::1';
+        assert.deepEqual(told, [three]);
+        await turn('ip route del default dev kvr0');
+        await until(() => routes(node).some((line) => /^default via 169.254.1.1/.test(line)));
+        assert.deepEqual(told, [three]);
+        await turn('ip addr add 192.0.2.99/24 dev eth0');
+        await until(() => told.length === 2);
+        assert.equal(told[1], `${three} 192.0.2.99`);
+        prefixes = [prefix('10.2.0.0/16')];
+        await turn('true');
+        await until(() => routes(node).some((line) => line.startsWith('10.2.0.0/16 via')));
+        await turn(`echo damaged > ${stateFile}`);
+        await until(() => told.length === 3);
+        assert.match(told[2] ?? '', /NetlinkError: read uplink state .*: not JSON/);
+      }
+      // No repair comes after the end.
+      node.run(0, `rm ${stateFile}`);
+      await clock.advance(10 * keepIntervalMs);
+      assert.equal(existsSync(stateFile), false);
     });
 
     it('finishes a release that was cut short before it claims again', async () => {
