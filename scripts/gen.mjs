@@ -38,6 +38,10 @@ const steps = [
     writes: 'docs/config.md',
     command: [process.execPath, '--import', 'tsx', 'scripts/gen-config.ts'],
   },
+  {
+    writes: 'docs/conformance.md',
+    command: [process.execPath, '--import', 'tsx', 'scripts/gen-conformance.ts'],
+  },
 ];
 
 for (const { writes, command } of steps) {

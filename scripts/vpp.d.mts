@@ -7,4 +7,8 @@ export interface RunningVpp {
 export function findVpp(): string | undefined;
 export function vppEnv(vpp: string): NodeJS.ProcessEnv;
 export function vppVersion(vpp: string): { readonly ok: boolean; readonly text: string };
-export function startVpp(vpp: string, conf?: (directory: string) => string): Promise<RunningVpp>;
+export function startVpp(
+  vpp: string,
+  conf?: (directory: string) => string,
+  namespace?: string,
+): Promise<RunningVpp>;

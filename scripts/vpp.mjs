@@ -2,7 +2,7 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { findProgram } from './setup.mjs';
 
 /** VPP_BIN, then PATH, then /opt/vpp. Undefined when there is none. */
@@ -41,14 +41,18 @@ const startMaxMs = 30_000;
 /**
  * Starts a VPP with a folder of its own; no hugepages, no devices. `conf` may write another
  * start-up file for that folder; its sockets must be `api.sock`, `stats.sock` and `cli.sock`.
+ * With `namespace` it runs in that network namespace.
  */
-export async function startVpp(vpp, conf = startupConf) {
+export async function startVpp(vpp, conf = startupConf, namespace = undefined) {
   const directory = mkdtempSync(join(tmpdir(), 'kvr-vpp-'));
   const apiSocket = join(directory, 'api.sock');
   const statsSocket = join(directory, 'stats.sock');
   const configPath = join(directory, 'startup.conf');
   writeFileSync(configPath, conf(directory));
-  const child = spawn(vpp, ['-c', configPath], {
+  const command = [vpp, '-c', configPath];
+  // `ip netns exec` becomes the program: the child is VPP itself.
+  if (namespace !== undefined) command.unshift('ip', 'netns', 'exec', namespace);
+  const child = spawn(command[0], command.slice(1), {
     env: vppEnv(vpp),
     stdio: ['ignore', 'ignore', 'pipe'],
   });
@@ -89,7 +93,7 @@ function startupConf(directory) {
   cli-listen ${directory}/cli.sock
   poll-sleep-usec 100
 }
-api-segment { prefix kvr-${process.pid} }
+api-segment { prefix ${basename(directory)} }
 socksvr { socket-name ${directory}/api.sock }
 statseg { socket-name ${directory}/stats.sock page-size 4K size 64M }
 buffers { page-size 4K buffers-per-numa 16384 }

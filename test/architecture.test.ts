@@ -138,6 +138,19 @@ describe('architecture', () => {
     );
   });
 
+  it('claims no rule of Kubernetes without the test that it names', () => {
+    const rows = readFileSync('docs/conformance.md', 'utf8').matchAll(
+      /^\| (KP-\d+) \| (.+) \| `(.+)` \|$/gm,
+    );
+    for (const [, id = '', title = '', file = ''] of rows) {
+      const lines = readFileSync(file, 'utf8').split('\n');
+      assert.ok(
+        lines.some((line) => line.includes(id) && line.includes(title)),
+        `${file} has no test of "${id} ${title}": npm run gen`,
+      );
+    }
+  });
+
   it('has no link in its documents that leads nowhere', () => {
     const pages = [
       ...readdirSync('.').filter((name) => name.endsWith('.md')),

@@ -27,29 +27,34 @@ describe('healthAnswer', () => {
     { name: 'a lost VPP makes it not ready', path: '/readyz', checks: [ready(false)], status: 503 },
     { name: 'not live is not ready either', path: '/readyz', checks: [live(false)], status: 503 },
     {
-      name: 'a leaving node stays alive (KP-53)',
+      name: 'KP-53 a node that leaves stays alive',
       path: '/livez',
       checks: [],
       fresh: { nodeEligible: false },
       status: 200,
     },
-    { name: 'KP-52 nothing waits', path: '/healthz', checks: [ready(false)], status: 200 },
     {
-      name: 'KP-52 the node leaves',
+      name: 'KP-52 healthy while nothing waits',
+      path: '/healthz',
+      checks: [ready(false)],
+      status: 200,
+    },
+    {
+      name: 'KP-52 unhealthy when the node leaves',
       path: '/healthz',
       checks: [],
       fresh: { nodeEligible: false },
       status: 503,
     },
     {
-      name: 'KP-52 a change waits not too long',
+      name: 'KP-52 healthy while a change waits not too long',
       path: '/healthz',
       checks: [],
       fresh: { oldestPendingMs: nowMs - staleAfterMs },
       status: 200,
     },
     {
-      name: 'KP-52 a change waits too long',
+      name: 'KP-52 unhealthy when a change waits too long',
       path: '/healthz',
       checks: [],
       fresh: { oldestPendingMs: nowMs - staleAfterMs - 1 },
@@ -70,7 +75,7 @@ describe('healthAnswer', () => {
     assert.equal(body.ok, false);
   });
 
-  it("has the fields of kube-proxy's body (KP-52, KP-54)", () => {
+  it("KP-52 KP-54 has the fields of kube-proxy's body", () => {
     const body = (freshness: Freshness) =>
       JSON.parse(
         healthAnswer('/healthz', { checks: () => [], freshness: () => freshness }, nowMs)?.body ??
