@@ -271,6 +271,8 @@ function createPorts(options: EmulatorOptions) {
 function createDuplexPair(): [Duplex, Duplex] {
   const make = (peer: () => Duplex): Duplex =>
     new Duplex({
+      // As sockets: when one side ends, so does the other.
+      allowHalfOpen: false,
       read() {},
       write(chunk: Buffer, _encoding, done) {
         const other = peer();
