@@ -4,14 +4,9 @@ import type { BgpPeerRow, BgpServerRow } from '../desired/rows.ts';
 import { type Channel, callTimeoutMs, createChannel, tableTimeoutMs } from './channel.ts';
 import { type Dialect, dialect3, dialect4, type PeerState, type ServerState } from './dialect.ts';
 import { GobgpError, GrpcCode } from './error.ts';
-import {
-  createPathDecoder,
-  encodeAddPaths,
-  type GobgpVersion,
-  type PathChange,
-  type PathNews,
-  type WatchEvent,
-} from './path-codec.ts';
+import type { GobgpVersion, PathChange, PathNews, WatchEvent } from './path-codec.ts';
+import { createPathDecoder } from './path-decoder.ts';
+import { encodeAddPaths } from './path-encoder.ts';
 
 /**
  * GoBGP's gRPC API over a unix socket.

@@ -9,7 +9,9 @@ import type { PathNews } from './path-codec.ts';
  * How news is to be read depends on who speaks (read in v3.10.0 and v4.8.0, pkg/server):
  * - `best`: without multipath, each entry is the best path of its prefix now, or its end.
  * - `sets`: GoBGP 3 with multipath sends all equally good paths of a prefix in one message.
- * - `deltas`: GoBGP 4 with multipath sends each path that came or went, by neighbour.
+ * - `deltas`: GoBGP 4.7 and later with multipath sends each path that came or went, by
+ *   neighbour. (4.0 to 4.6 send sets as GoBGP 3 does, and cannot be told apart: with them a
+ *   next hop that leaves an ECMP set stays until its prefix goes. Use 4.7 or later.)
  *
  * News is gathered by prefix and committed by `flush`, so a flapping prefix costs the daemon
  * one change per flush. Stale routes are those which the store has from an earlier connection

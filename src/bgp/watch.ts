@@ -161,6 +161,8 @@ async function readStream(watching: Watching, mode: NewsMode, onTable: () => voi
   const tooLate = new AbortController();
   const timer = clock.after(firstTableTimeoutMs, () => tooLate.abort());
   let peersListed = false;
+  // A stream that broke before its table was complete may have left routes too.
+  expectConfirmation(watching, undefined);
   watching.routes.begin(mode);
   watching.established.clear();
 
@@ -242,19 +244,23 @@ function becomeLive(watching: Watching): void {
 }
 
 function lose(watching: Watching): void {
-  const { clock, staleSeconds, log } = watching.options;
+  const { staleSeconds, log } = watching.options;
   watching.live = false;
-  watching.routes.flush();
-  watching.routes.markStale();
-  // A second loss before the first is healed does not prolong the life of stale routes.
-  watching.hold ??= {
-    deadlineMs: clock.monotonic() + staleSeconds * 1000,
-    expected: new Set(watching.established),
-  };
+  expectConfirmation(watching, new Set(watching.established));
   log.warn(
     { staleRoutes: watching.routes.staleCount, staleSeconds },
     'gobgp went away; its routes are kept for now',
   );
+}
+
+/** What is in the store has to be confirmed, or goes when its time is over. */
+function expectConfirmation(watching: Watching, expected: ReadonlySet<string> | undefined): void {
+  const { clock, staleSeconds } = watching.options;
+  watching.routes.flush();
+  watching.routes.markStale();
+  if (watching.routes.staleCount === 0) return;
+  // A second loss before the first is healed does not prolong the life of stale routes.
+  watching.hold ??= { deadlineMs: clock.monotonic() + staleSeconds * 1000, expected };
 }
 
 /** Ends holds. Resolves when the signal is aborted. */

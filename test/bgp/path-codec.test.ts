@@ -3,12 +3,9 @@ import fc from 'fast-check';
 import * as gobgp3 from '../../proto/generated/gobgp3.ts';
 import * as gobgp4 from '../../proto/generated/gobgp4.ts';
 import { GobgpError } from '../../src/bgp/error.ts';
-import {
-  createPathDecoder,
-  encodeAddPaths,
-  type PathChange,
-  type PathNews,
-} from '../../src/bgp/path-codec.ts';
+import type { PathChange, PathNews } from '../../src/bgp/path-codec.ts';
+import { createPathDecoder } from '../../src/bgp/path-decoder.ts';
+import { encodeAddPaths } from '../../src/bgp/path-encoder.ts';
 import {
   familyOf,
   type Ip,
