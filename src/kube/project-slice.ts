@@ -86,7 +86,10 @@ function addressOf(
   family: 4 | 6,
   context: ProjectionContext,
 ): Ip | undefined {
-  const address = parseIp(textOf(value));
+  const text = textOf(value);
+  const parsed = parseIp(text);
+  // The text as it came is one flat string; a built one is a rope of pieces, twice the size.
+  const address = parsed === text ? (text as Ip) : parsed;
   const reason =
     address === undefined
       ? 'is not an IP address'

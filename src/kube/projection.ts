@@ -122,8 +122,8 @@ export function unusableReason(address: Ip): string | undefined {
   if (address.includes(':')) {
     if (address === '::') return 'the unspecified address';
     if (address === '::1') return 'a loopback address';
-    if (/^fe[89ab].:/.test(address)) return 'a link-local address';
-    return /^ff..:/.test(address) ? 'a multicast address' : undefined;
+    if (/^fe[89ab][0-9a-f]:/.test(address)) return 'a link-local address';
+    return /^ff[0-9a-f]{2}:/.test(address) ? 'a multicast address' : undefined;
   }
   if (address === '0.0.0.0') return 'the unspecified address';
   if (address.startsWith('127.')) return 'a loopback address';

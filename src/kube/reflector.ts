@@ -3,7 +3,7 @@ import { createBackoff } from '../core/backoff.ts';
 import { type Clock, sleep } from '../core/clock.ts';
 import { isObject, type Json, type JsonObject, listOf, objectOf, textOf } from './json.ts';
 import { formatError, KubeError } from './kube-error.ts';
-import { createLineSplitter } from './lines.ts';
+import { createLineSplitter, type LineSplitter } from './lines.ts';
 import type { KubeClient } from './request.ts';
 
 /**
@@ -277,12 +277,28 @@ async function readStream(
   let pending = picture;
   for await (const chunk of response as AsyncIterable<Buffer>) {
     guard.onData();
-    const lines = splitter.push(chunk);
+    const lines = cutLines(connection, splitter, chunk, pending);
     if (lines.length === 0) continue;
     connection.onData();
     pending = takeLines(connection, lines, pending, guard);
   }
   if (pending !== undefined) throw new NoPictureError('the watch ended before its initial events');
+}
+
+/** A line beyond the limit would come again on resumption, and in WatchList: pages can take it. */
+function cutLines(
+  connection: Connection,
+  splitter: LineSplitter,
+  chunk: Buffer,
+  picture: Picture | undefined,
+): readonly string[] {
+  try {
+    return splitter.push(chunk);
+  } catch (error) {
+    connection.revision = '';
+    if (picture !== undefined) throw new NoPictureError(formatError(error));
+    throw error;
+  }
 }
 
 /** Applies lines that arrived together; returns the picture while it is incomplete. */
