@@ -46,6 +46,9 @@ export interface ClusterOptions {
   readonly tell: (what: string, text: string) => void;
 }
 
+/** The client serves, too, so that pods have somebody outside to talk to. */
+export const clientPort = 8080;
+
 /** Time for the first pods to run: the daemons start meanwhile. */
 const podsDeadlineMs = 60_000;
 
@@ -112,7 +115,7 @@ async function buildCluster(
   const client = await startAgent(processes, programs.pod, {
     name: 'client',
     netns: network.client.netns,
-    ports: [],
+    ports: [{ protocol: 'TCP', port: clientPort }],
     env: { HOSTNAME: 'client' },
   });
   const pods = await untilPodsRun(kube, kubelet, nodes, signal);

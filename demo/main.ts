@@ -50,7 +50,7 @@ async function runDemo(options: Options): Promise<number> {
       signal: stop.signal,
       tell: report.step,
     });
-    const all = options.manifests === undefined ? shopChecks : [generic];
+    const all = options.manifests === undefined ? shopChecks(options.nodes) : [generic];
     const groups = selectChecks(all, options.only);
     const { failed } = await runChecks(cluster, groups, report);
     if (!options.once) {
@@ -67,11 +67,11 @@ async function runDemo(options: Options): Promise<number> {
   }
 }
 
-function selectChecks(groups: readonly CheckGroup[], only: string): CheckGroup[] {
+function selectChecks(groups: readonly CheckGroup[], only: RegExp): CheckGroup[] {
   return groups
     .map((group) => ({
       ...group,
-      checks: group.checks.filter(({ name }) => `${group.title}: ${name}`.includes(only)),
+      checks: group.checks.filter(({ name }) => only.test(`${group.title}: ${name}`)),
     }))
     .filter(({ checks }) => checks.length > 0);
 }

@@ -12,8 +12,8 @@ export interface Options {
   readonly keepLogs: boolean;
   /** Port on 127.0.0.1 for kubectl; 0 lets the kernel choose. */
   readonly port: number;
-  /** Runs only the checks with this text in their name or group; '' runs all. */
-  readonly only: string;
+  /** Runs only the checks whose title and name match. */
+  readonly only: RegExp;
   readonly help: boolean;
 }
 
@@ -26,7 +26,7 @@ export const usage = `npm run demo -- [options]
   --nodes N             2 (default) or 3; the third node is in another subnet: IPIP overlay
   --manifests DIR       load the *.yaml of DIR instead of the demo's application
   --keep-logs           keep the folder with logs and configuration of every process
-  --only TEXT           run only the checks with TEXT in their name or title
+  --only PATTERN        run only the checks whose title and name match the regular expression
   --port PORT           port on 127.0.0.1 for kubectl (default: any free one)
   --help                this text
 `;
@@ -48,6 +48,8 @@ export function parseOptions(args: readonly string[]): Parsed<Options> {
   if (!Number.isInteger(port) || port < 0 || port > 65535) {
     return rejected(`--port is a port number, not ${values.port}`);
   }
+  const only = parsePattern(values.only);
+  if (only === undefined) return rejected(`--only is a regular expression, not ${values.only}`);
   return parsed({
     dataplane,
     once: values.once,
@@ -55,9 +57,17 @@ export function parseOptions(args: readonly string[]): Parsed<Options> {
     manifests: values.manifests,
     keepLogs: values['keep-logs'],
     port,
-    only: values.only,
+    only,
     help: values.help,
   });
+}
+
+function parsePattern(text: string): RegExp | undefined {
+  try {
+    return new RegExp(text, 'i');
+  } catch {
+    return undefined; // the caller says which option it was
+  }
 }
 
 function readArgs(args: readonly string[]) {

@@ -36,6 +36,8 @@ export interface PodRuntime {
 
 /** Pause before a pod that failed to start is tried again. */
 const retryMs = 500;
+/** Tries of CNI DEL: 30 s with the pauses between them. */
+const deleteAttempts = 60;
 /** A pod being deleted serves on for this long, so that every node hears of it first. */
 const drainMs = 1500;
 
@@ -61,7 +63,7 @@ export function startPod(
         if (giveUp.aborted) return;
         host.failing.set(keyOf(pod), String(error));
         host.log(`pod ${keyOf(pod)} does not start yet: ${String(error)}`);
-        await tearDown(host, pod, undefined);
+        await tearDown(host, pod, undefined, giveUp);
         // Woken early by the end of the pod or of the demo: then there is no next try.
         await sleep(realClock, retryMs, giveUp).catch(() => undefined);
       }
@@ -82,7 +84,7 @@ export function startPod(
       stopped.abort();
       chain = chain.then(async () => {
         if (drain) await sleep(realClock, drainMs, signal).catch(() => undefined);
-        await tearDown(host, pod, agent);
+        await tearDown(host, pod, agent, signal);
         agent = undefined;
         await removeObject(host.kube, pod);
       });
@@ -134,13 +136,23 @@ async function reportRunning(
   });
 }
 
-async function tearDown(host: PodHost, pod: Pod, agent: Agent | undefined): Promise<void> {
+/** A sandbox goes only after CNI DEL has succeeded: so runtimes do it, the router may be away. */
+async function tearDown(
+  host: PodHost,
+  pod: Pod,
+  agent: Agent | undefined,
+  signal: AbortSignal,
+): Promise<void> {
   await agent?.running.kill('SIGKILL');
   const netns = host.network.namespaceOf(namespaceName(pod));
-  try {
-    await deletePodNetwork(pluginOf(host, pod), pod, netns);
-  } catch (error) {
-    host.log(`pod ${keyOf(pod)}: ${String(error)}`);
+  for (let attempt = 1; attempt <= deleteAttempts && !signal.aborted; attempt++) {
+    try {
+      await deletePodNetwork(pluginOf(host, pod), pod, netns);
+      break;
+    } catch (error) {
+      host.log(`pod ${keyOf(pod)}: ${String(error)}`);
+      await sleep(realClock, retryMs, signal).catch(() => undefined);
+    }
   }
   await host.network.deleteNamespace(netns);
 }

@@ -1,12 +1,12 @@
 import type { Cluster } from '../cluster.ts';
 import { formatCounts, formatMs, plural } from '../figures.ts';
+import { isReady, type List, type Pod } from '../objects.ts';
 import type { LoadState } from '../pod-protocol.ts';
 import { until } from '../processes.ts';
 import {
   type CheckGroup,
   clusterIpOf,
   expect,
-  type LivePod,
   livePodOn,
   livePods,
   nodeAt,
@@ -17,6 +17,8 @@ import { shop } from './shop.ts';
 const rolloutDeadlineMs = 30_000;
 const loadIntervalMs = 20;
 const loadTimeoutMs = 3000;
+/** Requests to see after the last pod has left. */
+const _requestsAfter = 25;
 
 /** The Deployment grows and shrinks while it serves. */
 export const changes: CheckGroup = {
@@ -51,16 +53,15 @@ export const changes: CheckGroup = {
       name: 'scale down: no connection fails',
       async run(cluster) {
         const load = await startLoad(cluster);
-        const pods = await waitForPods(cluster, undefined);
+        const pods = await livePods(cluster, shop, 'backend');
         await scale(cluster, 3);
         await waitForPods(cluster, 3);
-        // The pods that left must be gone for some requests, too, not only the survivors alone.
         const { sent } = await load.read(false);
         await until(
           'requests after the last pod left',
           rolloutDeadlineMs,
           cluster.signal,
-          async () => ((await load.read(false)).sent > sent + 25 ? true : undefined),
+          async () => ((await load.read(false)).sent > sent + requestsAfter ? true : undefined),
         );
         const state = await load.read(true);
         expectNoFailures(state);
@@ -76,10 +77,12 @@ function scale(cluster: Cluster, replicas: number): Promise<void> {
   });
 }
 
-async function waitForPods(cluster: Cluster, count: number | undefined): Promise<LivePod[]> {
-  return until(`${count ?? 'some'} back-end pods`, rolloutDeadlineMs, cluster.signal, async () => {
-    const pods = await livePods(cluster, shop, 'backend');
-    return count === undefined || pods.length === count ? pods : undefined;
+/** Waits until the API has exactly so many pods, all ready: those that leave have left. */
+async function waitForPods(cluster: Cluster, count: number): Promise<void> {
+  await until(`${count} back-end pods`, rolloutDeadlineMs, cluster.signal, async () => {
+    const { items } = await cluster.kube.get<List<Pod>>(`/api/v1/namespaces/${shop}/pods`);
+    const pods = items.filter((pod) => pod.metadata.labels?.app === 'backend');
+    return pods.length === count && pods.every(isReady) ? true : undefined;
   });
 }
 

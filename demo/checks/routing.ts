@@ -86,3 +86,35 @@ export const routing: CheckGroup = {
     },
   ],
 };
+
+/** What the third node, in another subnet, adds. */
+export const overlay: CheckGroup = {
+  title: 'Overlay',
+  why: 'the network between two subnets knows no pod addresses: packets travel inside IPIP',
+  checks: [
+    {
+      name: 'a pod reaches a pod in another subnet',
+      async run(cluster) {
+        const node = nodeAt(cluster, 2);
+        const tunnels = await nodeAt(cluster, 0).control.rows('tunnels');
+        const tunnel = tunnels.find(({ line }) => line.includes(node.machine.ip4));
+        expect(tunnel?.status === 'done', `no tunnel to ${node.machine.ip4}`);
+        const from = await livePodOn(cluster, nodeAt(cluster, 0), shop, 'backend');
+        const to = (await livePods(cluster, shop, 'backend')).find(
+          (pod) => pod.node === node.machine.name,
+        );
+        expect(to !== undefined, `no back-end pod on ${node.machine.name}`);
+        for (const address of to.ips) {
+          const { answers } = await volley(
+            from.agent,
+            { protocol: 'TCP', address, port: 8080 },
+            10,
+          );
+          const stranger = answers.find(({ client }) => !from.ips.includes(client));
+          expect(stranger === undefined, `${to.name} saw ${stranger?.client}`);
+        }
+        return `${to.ips.join(' and ')} on ${node.machine.name}, through ${tunnel.line}`;
+      },
+    },
+  ],
+};

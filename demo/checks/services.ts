@@ -1,3 +1,4 @@
+import { clientPort } from '../cluster.ts';
 import { formatCounts, formatMs, plural, quantile } from '../figures.ts';
 import {
   type CheckGroup,
@@ -77,6 +78,18 @@ export const services: CheckGroup = {
       },
     },
     {
+      name: 'a pod that calls its own Service may be answered by itself',
+      async run(cluster) {
+        const [from] = await livePods(cluster, shop, 'backend');
+        expect(from !== undefined, 'no back-end pod is ready');
+        const to = await clusterIpOf(cluster, shop, 'backend');
+        const { answers } = await volley(from.agent, to, 60);
+        const own = answers.filter(({ pod }) => pod === from.name);
+        expect(own.length > 0, `${from.name} never reached itself`);
+        return `${own.length} of ${answers.length} came back to ${from.name}, from ${own[0]?.client}`;
+      },
+    },
+    {
       name: 'bulk data through a ClusterIP arrives whole',
       async run(cluster) {
         const from = await livePodOn(cluster, nodeAt(cluster, 0), shop, 'frontend');
@@ -114,8 +127,8 @@ export const services: CheckGroup = {
 
 /** The way in from outside of the cluster. */
 export const nodePorts: CheckGroup = {
-  title: 'From outside',
-  why: 'a client that is no part of the cluster reaches the shop at any node, port 30080',
+  title: 'In and out',
+  why: 'a client outside of the cluster reaches the shop at any node, and pods reach the client',
   checks: [
     {
       name: 'the front end answers on every node and asks the back end',
@@ -164,6 +177,22 @@ export const nodePorts: CheckGroup = {
         const { answers, latenciesMs } = await volley(cluster.client, to, 40);
         expectPods(answers, await livePods(cluster, shop, 'frontend'));
         return `${answers.length} answers at [${machine.ip6}], median ${formatMs(quantile(latenciesMs, 0.5))}`;
+      },
+    },
+    {
+      name: "a pod reaches the outside with its node's address",
+      async run(cluster) {
+        const { client } = cluster.network;
+        const seen: string[] = [];
+        for (const { machine } of cluster.nodes.slice(0, 2)) {
+          const from = await livePodOn(cluster, nodeAt(cluster, seen.length), shop, 'frontend');
+          const to = { protocol: 'TCP', address: client.ip4, port: clientPort } as const;
+          const { answers } = await volley(from.agent, to, 10);
+          const stranger = answers.find((answer) => answer.client !== machine.ip4);
+          expect(stranger === undefined, `the client saw ${stranger?.client}, not ${machine.ip4}`);
+          seen.push(`${from.ips[0]} as ${machine.ip4}`);
+        }
+        return `the client saw ${seen.join(', ')}`;
       },
     },
   ],

@@ -22,7 +22,7 @@ export function describeDemo(title: string, wanted: Pick<Options, 'dataplane' | 
         manifests: undefined,
         keepLogs: false,
         port: 0,
-        only: '',
+        only: /^/,
         help: false,
       };
       const missing = await findMissing(options);
@@ -37,7 +37,7 @@ export function describeDemo(title: string, wanted: Pick<Options, 'dataplane' | 
       cluster = await createCluster({ options, vpp, signal: stop.signal, tell: () => undefined });
     });
 
-    for (const group of shopChecks) {
+    for (const group of shopChecks(wanted.nodes)) {
       describe(group.title, () => {
         for (const check of group.checks) {
           it(check.name, async function () {
