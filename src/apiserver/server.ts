@@ -1,4 +1,4 @@
-import { once } from 'node:events';
+import { once, setMaxListeners } from 'node:events';
 import { unlink } from 'node:fs/promises';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -62,7 +62,7 @@ export async function createApiServer(options: ApiServerOptions = {}): Promise<A
   for (const name of firstNamespaces) ensureNamespace(api, name);
   const slices = options.endpointSlices === false ? undefined : createEndpointSlices(api, clock);
   const lists = createLists(storage);
-  let ending = new AbortController();
+  let ending = createEnding();
   const fixed = { api, lists, clock, version };
   const bookmarkMs = options.bookmarkMs ?? 60_000;
   const watchList = options.watchList !== false;
@@ -86,7 +86,7 @@ export async function createApiServer(options: ApiServerOptions = {}): Promise<A
     },
     endWatches() {
       ending.abort();
-      ending = new AbortController();
+      ending = createEnding();
     },
     async [Symbol.asyncDispose]() {
       ending.abort();
@@ -94,6 +94,13 @@ export async function createApiServer(options: ApiServerOptions = {}): Promise<A
       await Promise.all(servers.map(closeServer));
     },
   };
+}
+
+/** Ends watches: any number of them listen, which is no leak. */
+function createEnding(): AbortController {
+  const ending = new AbortController();
+  setMaxListeners(0, ending.signal);
+  return ending;
 }
 
 async function listenAll(
