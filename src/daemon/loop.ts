@@ -132,8 +132,8 @@ async function run(
     try {
       const result = await reconciler.round({ signal, mayDelete });
       state.lastRoundMs = clock.now();
-      if (result.connected.has('vpp')) recordApplied(state, snapshot.revision);
       options.onRound?.({ ...result, snapshot, durationMs: clock.monotonic() - startMs });
+      if (result.connected.has('vpp')) recordApplied(state, snapshot.revision);
     } catch (error) {
       if (!signal.aborted) throw error;
       return;

@@ -7,6 +7,7 @@ import { realClock as clock } from '../core/clock.ts';
 import type { Problem } from '../core/problem.ts';
 import { keepUplink } from '../host/keep-uplink.ts';
 import { createPodWiring, podGateways } from '../host/pod-link.ts';
+import { createProbe } from '../host/probe.ts';
 import type { ClaimOptions } from '../host/uplink.ts';
 import { loadKubeAccess } from '../kube/access.ts';
 import { watchKube } from '../kube/watch-kube.ts';
@@ -20,6 +21,7 @@ import { createLog } from './log.ts';
 import { type Loop, startLoop } from './loop.ts';
 import { createMetrics, type Metrics, serveMetrics } from './metrics.ts';
 import { errorText, isInForce, observe } from './observe.ts';
+import { createProbing } from './probing.ts';
 import { roundObserver } from './round-metrics.ts';
 import { countConnects } from './target-metrics.ts';
 import type { DaemonView } from './view.ts';
@@ -73,17 +75,20 @@ async function main(configPath: string, signal: AbortSignal): Promise<void> {
   await using bgp = startBgp(config, store, signal, log);
   const targets = bgp.target === undefined ? [vpp] : [vpp, bgp.target];
   for (const target of targets) countConnects(target, metrics, signal);
+  const observer = roundObserver(metrics, clock.now());
+  await using probing = startProbing(store, log);
   const loop = startLoop({
     store,
     targets,
     clock,
     signal,
-    ...roundObserver(metrics, clock.now()),
-    onFailure: (failure) =>
-      log.warn(
-        { stage: failure.stage, key: failure.key, attempts: failure.attempts },
-        `row failed: ${errorText(failure.error)}`,
-      ),
+    onStage: observer.onStage,
+    onRound: (round) => {
+      observer.onRound(round);
+      probing.onRound(round, vpp.session);
+    },
+    onFailure: ({ stage, key, attempts, error }) =>
+      log.warn({ stage, key, attempts }, `row failed: ${errorText(error)}`),
   });
   await using kube = watchKube({
     store,
@@ -112,6 +117,18 @@ async function main(configPath: string, signal: AbortSignal): Promise<void> {
 }
 
 type Log = ReturnType<typeof createLog>;
+
+function startProbing(store: Store, log: Log) {
+  const probe = createProbe((error) => log.debug({ err: error }, 'probe not sent'));
+  const probing = createProbing({ facts: store.facts, clock, send: probe.send });
+  return {
+    onRound: probing.onRound,
+    async [Symbol.asyncDispose]() {
+      probing[Symbol.dispose]();
+      await probe[Symbol.asyncDispose]();
+    },
+  };
+}
 
 /** GoBGP as target and source; without BGP nothing is ever learned, which is complete at once. */
 function startBgp(config: Config, store: Store, signal: AbortSignal, log: Log) {

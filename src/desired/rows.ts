@@ -136,7 +136,7 @@ export interface BgpPeerRow {
   /** Address families of the session. */
   readonly families: readonly (4 | 6)[];
   readonly holdTimeSeconds: number;
-  /** The side with the lower address waits for the other: no two sessions collide. */
+  /** Waits for the other side to call. */
   readonly passive: boolean;
   /** For people, such as `node/worker-1`. */
   readonly description: string;

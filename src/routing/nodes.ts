@@ -1,4 +1,4 @@
-import { compareText, familyOf, type Ip } from '../core/ip.ts';
+import { familyOf, type Ip } from '../core/ip.ts';
 import { emptyPlan, type Plan, type Planner, type Rows } from '../desired/plan.ts';
 import type { Config } from '../model/config.ts';
 import type { Node, Uplink } from '../model/facts.ts';
@@ -72,7 +72,7 @@ function planOther(node: Node, uplink: Uplink, config: Config): Plan {
   return { rows, problems: [] };
 }
 
-/** One session per pair of nodes carries both families; the lower address listens. */
+/** One session per pair of nodes carries both families. */
 function planPeers(node: Node, uplink: Uplink, config: Config) {
   const own = uplink.addresses.map((address) => address.ip);
   const address = node.internalIps.find((ip) => own.some((o) => familyOf(o) === familyOf(ip)));
@@ -87,7 +87,9 @@ function planPeers(node: Node, uplink: Uplink, config: Config) {
       localAddress,
       families: [4, 6] as const,
       holdTimeSeconds: config.bgp.holdTimeSeconds,
-      passive: compareText(localAddress, address) < 0,
+      // Both call: whoever starts second finds the other listening, and the session is up at
+      // once instead of after the other's next try (RFC 4271 section 6.8 resolves collisions).
+      passive: false,
       description: `node/${node.key}`,
     },
   ];

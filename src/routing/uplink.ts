@@ -37,7 +37,7 @@ export const uplinkPlanner: Planner<Facts, ChangedKeys> = {
     return {
       rows: {
         ...planInterfaces(uplink),
-        ...planNat(uplink, config),
+        ...planNat(uplink, [...config.pods.clusterCidrs, ...podCidrs]),
         routes: planRoutes(uplink, config, podCidrs),
       },
       problems: [],
@@ -99,12 +99,13 @@ function planInterfaces(uplink: Uplink) {
   };
 }
 
-function planNat(uplink: Uplink, config: Config) {
+/** `inside` are the prefixes to which nothing is masqueraded. */
+function planNat(uplink: Uplink, inside: readonly Prefix[]) {
   const first = (family: 4 | 6) =>
     uplink.addresses.find((address) => familyOf(address.ip) === family)?.ip;
   return {
     nat: [{ ip4: first(4), ip6: first(6) }],
-    natExclusions: config.pods.clusterCidrs.map((cidr) => ({ prefix: cidr })),
+    natExclusions: [...new Set(inside)].map((cidr) => ({ prefix: cidr })),
     natInterfaces: [
       { interface: uplinkName, role: 'uplink' as const },
       { interface: hostName, role: 'host' as const },

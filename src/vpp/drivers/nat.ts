@@ -22,6 +22,14 @@ import { unspecified } from './addresses.ts';
 const featureDisabled = -30;
 
 /**
+ * The interface that every VPP has and no packet uses. It is kept in the first map of the SNAT
+ * policy, because VPP 26.06 takes the policy for new when that map runs empty (a cleared bitmap
+ * has length 0, cnat_snat_policy.c) and forgets all excluded prefixes: observed with the last
+ * pod of a node.
+ */
+const local0 = 0;
+
+/**
  * Service translation by VPP's cnat plugin in feature mode.
  *
  * The order of the first two calls is a matter of life: VPP 26.06 dies of `cnat_set_snat_policy`
@@ -54,6 +62,7 @@ export const natParts: VppDriverParts<NatRow> = {
     await session.connection.request('cnat_set_snat_policy', {
       policy: cnat_snat_policies.CNAT_POLICY_K8S,
     });
+    await writePolicy(session, local0, cnat_snat_policy_table.CNAT_POLICY_INCLUDE_V4, true);
   },
   async remove() {
     // VPP has no call that takes SNAT addresses back. Without interfaces they do nothing.

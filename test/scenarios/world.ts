@@ -1,0 +1,143 @@
+import { ip, prefix } from '../../src/core/ip.ts';
+import type { Attachment, Endpoint, Protocol, Service } from '../../src/model/facts.ts';
+import { createStore, type Store } from '../../src/model/store.ts';
+import { attachment, config, endpoint, node, service, slice, uplink } from '../facts.ts';
+
+/**
+ * The objects of a scenario, one a line. `set` adds or replaces, `delete` in front removes.
+ *
+ *     node n2 192.0.2.12 pods 10.244.2.0/24
+ *     pod web-1 10.244.1.11 fd00:10:244:1::11
+ *     service d/web 10.96.0.10 80/tcp nodePort=30080 external=Local internal=Local affinity=60
+ *     endpoint d/web 10.244.1.11:8080 ready node=n1
+ *     route 10.244.2.0/24 via 192.0.2.12
+ */
+export interface World {
+  readonly store: Store;
+  apply(line: string): void;
+}
+
+/** Host interfaces of pods, in the order in which a scenario names its pods. */
+export const podInterfaces = ['veth-a', 'veth-b', 'veth-c'] as const;
+
+export function createWorld(): World & { interfaceOf(pod: string): string | undefined } {
+  const store = createStore();
+  const pods = new Map<string, string>();
+  const endpoints = new Map<string, Map<string, { endpoint: Endpoint; port: number }>>();
+  const protocols = new Map<string, Protocol>();
+  store.replace(
+    'config',
+    new Map([['config', { ...config, bgp: { ...config.bgp, enabled: false } }]]),
+  );
+  store.replace('uplink', new Map([['uplink', uplink]]));
+  for (const kind of ['services', 'slices', 'nodes', 'attachments', 'learnedRoutes'] as const)
+    store.markSynced(kind);
+
+  function applyPod(name: string, ips: readonly string[], removed: boolean): void {
+    const link = pods.get(name) ?? podInterfaces[pods.size];
+    if (link === undefined) throw new Error(`more than ${podInterfaces.length} pods`);
+    pods.set(name, link);
+    const fact = attachmentOf(link, ips);
+    store.commit('attachments', [[fact.key, removed ? undefined : fact]]);
+  }
+
+  function applyEndpoint(owner: string, where: string, words: readonly string[], removed: boolean) {
+    const colon = where.lastIndexOf(':');
+    const address = where.slice(0, colon).replaceAll(/[[\]]/g, '');
+    const state = (words.find((word) => !word.includes('=')) ?? 'ready') as 'ready';
+    const { node: on = 'n2', ...rest } = options(words);
+    const all = endpoints.get(owner) ?? new Map();
+    endpoints.set(owner, all);
+    const given = { node: on, ...(rest.zone && { zoneHints: [rest.zone] }) };
+    if (removed) all.delete(where);
+    else
+      all.set(where, {
+        endpoint: endpoint(address, state, given),
+        port: Number(where.slice(colon + 1)),
+      });
+    commitSlices(owner, all);
+  }
+
+  /** A slice for each port number and family, as the endpoint slice controller makes them. */
+  function commitSlices(owner: string, all: Map<string, { endpoint: Endpoint; port: number }>) {
+    const groups = new Map<string, Endpoint[]>();
+    for (const one of all.values()) {
+      const key = `${owner}-${one.endpoint.ip.includes(':') ? 6 : 4}-${one.port}`;
+      groups.set(key, [...(groups.get(key) ?? []), one.endpoint]);
+    }
+    const known = [...store.facts.slices.keys()].filter((key) => key.startsWith(`${owner}-`));
+    store.commit('slices', [
+      ...known.filter((key) => !groups.has(key)).map((key) => [key, undefined] as const),
+      ...[...groups].map(([key, list]) => {
+        const [, family, number] = /-(\d)-(\d+)$/.exec(key) ?? [];
+        const ports = [
+          { name: '', protocol: protocols.get(owner) ?? 'TCP', port: Number(number) },
+        ] as const;
+        return [key, slice(key, owner, list, { family: family === '6' ? 6 : 4, ports })] as const;
+      }),
+    ]);
+  }
+
+  return {
+    store,
+    interfaceOf: (name) => pods.get(name),
+    apply(line) {
+      const removed = line.startsWith('delete ');
+      const [kind = '', name = '', ...words] = line.replace(/^delete /, '').split(/\s+/);
+      switch (kind) {
+        case 'node': {
+          const [address = '', , ...cidrs] = words;
+          const given = { internalIps: [ip(address)], podCidrs: cidrs.map(prefix) };
+          return store.commit('nodes', [[name, removed ? undefined : node(name, 0, given)]]);
+        }
+        case 'pod':
+          return applyPod(name, words, removed);
+        case 'route': {
+          const fact = { prefix: prefix(name), nextHops: words.slice(1).map(ip) };
+          return store.commit('learnedRoutes', [[name, removed ? undefined : fact]]);
+        }
+        case 'service': {
+          const fact = serviceOf(name, words);
+          protocols.set(name, fact.ports[0]?.protocol ?? 'TCP');
+          return store.commit('services', [[name, removed ? undefined : fact]]);
+        }
+        case 'endpoint':
+          return applyEndpoint(name, words[0] ?? '', words.slice(1), removed);
+        default:
+          throw new Error(`not an object: ${line}`);
+      }
+    },
+  };
+}
+
+function attachmentOf(link: string, ips: readonly string[]): Attachment {
+  return { ...attachment(link, ips[0] ?? ''), ips: ips.map(ip) };
+}
+
+function serviceOf(name: string, words: readonly string[]): Service {
+  const given = options(words);
+  const ports = words.filter((word) => /^\d+\/(tcp|udp)$/.test(word));
+  const vips = words.filter((word) => !word.includes('=') && !word.includes('/'));
+  const [number, protocol] = (ports[0] ?? '80/tcp').split('/');
+  return service(name, {
+    clusterIps: vips.map(ip),
+    type: given.nodePort === undefined ? 'ClusterIP' : 'NodePort',
+    externalTrafficPolicy: given.external === 'Local' ? 'Local' : 'Cluster',
+    internalTrafficPolicy: given.internal === 'Local' ? 'Local' : 'Cluster',
+    affinitySeconds: Number(given.affinity ?? 0),
+    ports: [
+      {
+        name: '',
+        protocol: protocol === 'udp' ? 'UDP' : 'TCP',
+        port: Number(number),
+        nodePort: Number(given.nodePort ?? 0),
+      },
+    ],
+  });
+}
+
+function options(words: readonly string[]): Record<string, string | undefined> {
+  return Object.fromEntries(
+    words.filter((word) => word.includes('=')).map((word) => word.split('=', 2)),
+  );
+}
