@@ -78,8 +78,11 @@ export function createEventWriter(options: EventWriterOptions): EventWriter {
       tokens = Math.min(burst, tokens + gained);
       refilledMs += gained * refillMs;
       // Ends early only by the signal, which the loop sees next.
-      if (tokens === 0) await sleep(clock, refillMs, signal).catch(() => undefined);
-      else tokens--;
+      if (tokens === 0) {
+        await sleep(clock, refillMs, signal).catch(() => undefined);
+        // The token that came meanwhile is this one.
+        refilledMs += refillMs;
+      } else tokens--;
       await write(problem);
     }
   }
