@@ -18,7 +18,7 @@ const rolloutDeadlineMs = 30_000;
 const loadIntervalMs = 20;
 const loadTimeoutMs = 3000;
 /** Requests to see after the last pod has left. */
-const _requestsAfter = 25;
+const requestsAfter = 25;
 
 /** The Deployment grows and shrinks while it serves. */
 export const changes: CheckGroup = {
