@@ -2,7 +2,7 @@ import type { FieldsOf } from '../../../native/vpp-api/codec.ts';
 import { ip } from '../../core/ip.ts';
 import { addrFromIp, addrPrefix, ipFromAddr, isUnspecified } from '../address.ts';
 import type { Tuple } from '../cnat/flow.ts';
-import { setExcluded } from '../cnat/snat.ts';
+import { setExcluded, setInterface } from '../cnat/snat.ts';
 import {
   PathFlag,
   type Translation,
@@ -204,11 +204,11 @@ function snatPolicyAnswers(world: World): Answers {
     cnat_snat_policy_add_del_if(fields) {
       if (interfaces.get(fields.sw_if_index) === undefined)
         return { retval: Retval.invalidSwIfIndex };
-      const members = snat.interfaces[fields.table];
-      if (members === undefined) return { retval: Retval.invalidValue };
+      const { table } = fields;
+      if (table !== 0 && table !== 1 && table !== 2 && table !== 3)
+        return { retval: Retval.invalidValue };
       if (!snat.configured) return { retval: Retval.featureDisabled };
-      if (fields.is_add) members.add(fields.sw_if_index);
-      else members.delete(fields.sw_if_index);
+      setInterface(snat, table, { index: fields.sw_if_index, add: fields.is_add !== 0 });
       return { retval: 0 };
     },
   };

@@ -20,7 +20,9 @@ export interface SnatState {
   flags: number;
   policy: number;
   readonly interfaces: readonly [Set<number>, Set<number>, Set<number>, Set<number>];
-  readonly excluded: {
+  /** VPP takes the policy for new while the bitmap of table 0 has length 0. */
+  prepared: boolean;
+  excluded: {
     readonly 4: ReturnType<typeof createPrefixMap<true>>;
     readonly 6: ReturnType<typeof createPrefixMap<true>>;
   };
@@ -35,11 +37,43 @@ export function createSnatState(): SnatState {
     flags: 0,
     policy: SnatPolicy.none,
     interfaces: [new Set(), new Set(), new Set(), new Set()],
-    excluded: { 4: createPrefixMap<true>(4), 6: createPrefixMap<true>(6) },
+    prepared: false,
+    excluded: createExcluded(),
   };
 }
 
+function createExcluded(): SnatState['excluded'] {
+  return { 4: createPrefixMap<true>(4), 6: createPrefixMap<true>(6) };
+}
+
+/** `cnat_snat_policy_entry_init`: makes the table of excluded prefixes, also over a full one. */
+function prepare(state: SnatState): void {
+  if (state.prepared) return;
+  state.prepared = true;
+  state.excluded = createExcluded();
+}
+
+/**
+ * `cnat_snat_policy_add_del_if`. A removal that leaves table 0 empty cuts its bitmap to length
+ * 0, so the next call prepares anew and every excluded prefix is lost. Observed on VPP 26.06.
+ */
+export function setInterface(
+  state: SnatState,
+  table: 0 | 1 | 2 | 3,
+  change: { readonly index: number; readonly add: boolean },
+): void {
+  if (!change.add && !state.prepared) return;
+  prepare(state);
+  const members = state.interfaces[table];
+  if (change.add) members.add(change.index);
+  else members.delete(change.index);
+  if (!change.add && state.interfaces[SnatTable.include4].size === 0 && table === 0)
+    state.prepared = false;
+}
+
 export function setExcluded(state: SnatState, prefix: AddrPrefix, excluded: boolean): void {
+  if (!excluded && !state.prepared) return;
+  prepare(state);
   const map = prefix.addr.length === 4 ? state.excluded[4] : state.excluded[6];
   if (excluded) map.set(prefix, true);
   else map.delete(prefix);
