@@ -1,0 +1,187 @@
+import assert from 'node:assert/strict';
+import fc from 'fast-check';
+import { ip, prefix } from '../../src/core/ip.ts';
+import { planChanges } from '../../src/daemon/planning.ts';
+import { createDesired, type Desired } from '../../src/desired/desired.ts';
+import { stages } from '../../src/desired/table.ts';
+import { createStore, type FactKind, factKinds, type Store } from '../../src/model/store.ts';
+import { attachment, config, endpoint, node, port, service, slice, uplink } from '../facts.ts';
+
+type Commit = readonly [FactKind, string, unknown];
+
+const addresses = ['10.244.1.5', '10.244.2.6', '10.244.2.7'] as const;
+const states = ['ready', 'draining', 'gone', 'unready'] as const;
+const keep = fc.boolean();
+
+const serviceCommit = fc
+  .record({
+    key: fc.constantFrom('d/a', 'd/b'),
+    vip: fc.constantFrom('10.96.0.1', '10.96.0.2'),
+    nodePort: fc.constantFrom(0, 30080),
+    local: fc.boolean(),
+    keep,
+  })
+  .map(({ key, vip, nodePort, local, keep: kept }): Commit => {
+    const policy = local ? ('Local' as const) : ('Cluster' as const);
+    const given = {
+      clusterIps: [ip(vip)],
+      ports: [port({ nodePort })],
+      externalTrafficPolicy: policy,
+      internalTrafficPolicy: policy,
+    };
+    return ['services', key, kept ? service(key, given) : undefined];
+  });
+
+const sliceCommit = fc
+  .record({
+    key: fc.constantFrom('d/s1', 'd/s2', 'd/s3'),
+    owner: fc.constantFrom('d/a', 'd/b'),
+    endpoints: fc.uniqueArray(
+      fc.record({
+        address: fc.constantFrom(...addresses),
+        state: fc.constantFrom(...states),
+        on: fc.constantFrom('n1', 'n2'),
+        zone: fc.constantFrom('', 'x', 'y'),
+      }),
+      { maxLength: 3, selector: (one) => one.address },
+    ),
+    keep,
+  })
+  .map(({ key, owner, endpoints, keep: kept }): Commit => {
+    const list = endpoints.map((one) =>
+      endpoint(one.address, one.state, {
+        node: one.on,
+        zoneHints: one.zone === '' ? [] : [one.zone],
+      }),
+    );
+    return ['slices', key, kept ? slice(key, owner, list) : undefined];
+  });
+
+const nodeCommit = fc
+  .record({
+    key: fc.constantFrom('n1', 'n2', 'n3'),
+    subnet: fc.constantFrom('192.0.2', '198.51.100'),
+    zone: fc.constantFrom('x', 'y'),
+    keep,
+  })
+  .map(({ key, subnet, zone, keep: kept }): Commit => {
+    const number = Number(key.slice(1));
+    const given = {
+      internalIps: [ip(`${subnet}.${number}`)],
+      labels: { 'topology.kubernetes.io/zone': zone },
+    };
+    return ['nodes', key, kept ? node(key, number, given) : undefined];
+  });
+
+const routeCommit = fc
+  .record({
+    to: fc.constantFrom('10.244.2.0/24', '10.244.3.0/24', '203.0.113.0/24'),
+    via: fc.subarray(['192.0.2.2', '198.51.100.3', '198.51.100.9'], { minLength: 1 }),
+    keep,
+  })
+  .map(
+    ({ to, via, keep: kept }): Commit => [
+      'learnedRoutes',
+      to,
+      kept ? { prefix: prefix(to), nextHops: via.map(ip) } : undefined,
+    ],
+  );
+
+const otherCommit = fc.oneof(
+  fc.record({ link: fc.constantFrom('v1', 'v2'), keep }).map(({ link, keep: kept }): Commit => {
+    const fact = attachment(link, link === 'v1' ? '10.244.1.5' : '10.244.1.6');
+    return ['attachments', fact.key, kept ? fact : undefined];
+  }),
+  fc.constantFrom<Commit>(
+    ['config', 'config', config],
+    ['config', 'config', { ...config, overlay: { mode: 'full' } }],
+    ['config', 'config', { ...config, bgp: { ...config.bgp, enabled: false } }],
+    ['uplink', 'uplink', uplink],
+    ['uplink', 'uplink', { ...uplink, gateways: [] }],
+  ),
+);
+
+const commits = fc.array(
+  fc.oneof(serviceCommit, sliceCommit, nodeCommit, routeCommit, otherCommit),
+  { maxLength: 40 },
+);
+
+function commit(store: Store, [kind, key, fact]: Commit): void {
+  store.commit(kind, [[key, fact as never]]);
+}
+
+function rows(desired: Desired): unknown {
+  return stages.map((stage) =>
+    [...desired.keys(stage)].toSorted().map((key) => [key, desired.row(stage, key)]),
+  );
+}
+
+function problems(desired: Desired): string[] {
+  return desired
+    .problems()
+    .map((problem) => `${problem.object} ${problem.field} ${problem.reason}`)
+    .toSorted();
+}
+
+function planFromScratch(facts: readonly Commit[]): Desired {
+  const store = createStore();
+  for (const one of facts) commit(store, one);
+  const desired = createDesired();
+  planChanges(desired, store.takeSnapshot());
+  return desired;
+}
+
+function allFacts(store: Store): Commit[] {
+  return factKinds.flatMap((kind) =>
+    [...store.facts[kind]].map(([key, fact]): Commit => [kind, key, fact]),
+  );
+}
+
+describe('planning', () => {
+  it('incremental equals from scratch, after every step of any history', () => {
+    fc.assert(
+      fc.property(commits, (history) => {
+        const store = createStore();
+        const desired = createDesired();
+        for (const one of history) {
+          commit(store, one);
+          planChanges(desired, store.takeSnapshot());
+          const scratch = planFromScratch(allFacts(store));
+          assert.deepEqual(rows(desired), rows(scratch));
+          assert.deepEqual(problems(desired), problems(scratch));
+        }
+      }),
+      { numRuns: 150 },
+    );
+  });
+
+  it('any order of the same facts gives the same rows', () => {
+    fc.assert(
+      fc.property(commits, fc.infiniteStream(fc.nat()), (history, random) => {
+        const store = createStore();
+        for (const one of history) commit(store, one);
+        const facts = allFacts(store);
+        const shuffled = facts
+          .map((one) => ({ one, at: random.next().value as number }))
+          .toSorted((a, b) => a.at - b.at)
+          .map(({ one }) => one);
+        assert.deepEqual(rows(planFromScratch(shuffled)), rows(planFromScratch(facts)));
+      }),
+    );
+  });
+
+  it('one endpoint change plans one owner, however many Services there are', () => {
+    const store = createStore();
+    commit(store, ['config', 'config', config]);
+    commit(store, ['uplink', 'uplink', uplink]);
+    for (let i = 0; i < 1_000; i++) {
+      commit(store, ['services', `d/s${i}`, service(`d/s${i}`)]);
+      commit(store, ['slices', `d/s${i}-1`, slice(`d/s${i}-1`, `d/s${i}`, [])]);
+    }
+    const desired = createDesired();
+    planChanges(desired, store.takeSnapshot());
+    const changed = slice('d/s7-1', 'd/s7', [endpoint('10.244.2.6')]);
+    commit(store, ['slices', 'd/s7-1', changed]);
+    assert.equal(planChanges(desired, store.takeSnapshot()), 1);
+  });
+});
