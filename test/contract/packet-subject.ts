@@ -12,10 +12,10 @@ import { configure, hostNames, macs, openInterface, show } from '../emulator/rig
 export interface PacketSubject extends AsyncDisposable {
   readonly vpp: VppConnection;
   readonly index: Readonly<Record<string, number>>;
-  /** Sends a packet into an interface; what comes out of all of them, as sorted text. */
-  send(from: string, l3: Buffer): Promise<string[]>;
+  /** Sends packets into an interface; what comes out of all of them, as sorted text. */
+  send(from: string, ...packets: readonly Buffer[]): Promise<string[]>;
   /** The same with a whole frame. */
-  sendFrame(from: string, frame: Buffer): Promise<string[]>;
+  sendFrame(from: string, ...frames: readonly Buffer[]): Promise<string[]>;
   /** The frames of the last send, with the name of the interface. */
   readonly last: readonly { readonly port: string; readonly frame: Buffer }[];
 }
@@ -49,9 +49,9 @@ export async function createSubject(
 
 function subjectOf(wire: Wire, index: Readonly<Record<string, number>>): PacketSubject {
   let last: { port: string; frame: Buffer }[] = [];
-  const sendFrame = async (from: string, frame: Buffer) => {
+  const sendFrame = async (from: string, ...frames: readonly Buffer[]) => {
     wire.received.length = 0;
-    wire.inject(from, frame);
+    for (const frame of frames) wire.inject(from, frame);
     await wire.settle();
     // VPP announces itself on IPv6 links now and then; that answers no packet of ours.
     last = wire.received.filter(({ frame: seen }) => !/nd 134| proto 0$/.test(show(seen)));
@@ -61,7 +61,7 @@ function subjectOf(wire: Wire, index: Readonly<Record<string, number>>): PacketS
     vpp: wire.vpp,
     index,
     sendFrame,
-    send: (from, l3) => sendFrame(from, frameFor(from, l3)),
+    send: (from, ...packets) => sendFrame(from, ...packets.map((l3) => frameFor(from, l3))),
     get last() {
       return last;
     },

@@ -113,7 +113,7 @@ describe('fragments', () => {
     );
   });
 
-  it('of a service reach the backend once full reassembly is on', async () => {
+  it('of a service reach the backend once full reassembly is on, but answers are not translated', async () => {
     await using rig = await createRig();
     await rig.service('10.96.0.10', 53, ['10.1.1.12:5353'], { protocol: 17 });
     const parts = fragment4(udp('10.1.1.11:1', '10.96.0.10:53', 'x'.repeat(2000)), 1500);
@@ -126,6 +126,9 @@ describe('fragments', () => {
     const frames = parts.flatMap((part) => rig.emulator.inject('pod1', part).outputs);
     assert.equal(frames.length, 2);
     assert.match(show(frames[0]?.bytes ?? Buffer.alloc(0)), /10\.1\.1\.11:1 > 10\.1\.1\.12:5353/);
+    assert.deepEqual(rig.send('pod2', udp('10.1.1.12:5353', '10.1.1.11:1')), [
+      'pod1: 10.1.1.12:5353 > 10.1.1.11:1 udp',
+    ]);
   });
 });
 

@@ -79,13 +79,31 @@ export function adjacency(plane: Plane, packet: Packet, out: Interface, nextHop:
     return;
   }
   if (!rewrite(plane, packet, out)) return;
-  for (const part of outputArc(plane, packet, out)) {
-    if (packet.steps !== undefined) {
+  for (const part of partsFor(packet, out)) {
+    if (!outputArc(plane, part, out)) continue;
+    if (part.steps !== undefined) {
       const via = `${out.name} to ${ipFromAddr(nextHop)}`;
-      note(packet, `${out.name}-output`, `${part.length} bytes leave by ${via}`);
+      note(part, `${out.name}-output`, `${part.l3.length} bytes leave by ${via}`);
     }
-    transmitFrame(plane, out, frameInPlace(part, neighbour.mac, out.mac ?? neighbour.mac));
+    transmitFrame(plane, out, frameInPlace(part.l3, neighbour.mac, out.mac ?? neighbour.mac));
   }
+}
+
+/**
+ * The packet, or its fragments when it is larger than the MTU. A fragment is a new packet that
+ * knows nothing of its flow: cnat's output nodes leave it alone (observed: a service's answers to
+ * such packets are not translated back). Source: VPP v26.06 `vnet/ip/ip_frag.c`.
+ */
+export function partsFor(packet: Packet, out: Interface): readonly Packet[] {
+  const mtu = mtuFor(out, packet.family);
+  if (packet.l3.length <= mtu || packet.family === 6) return [packet];
+  note(packet, 'ip4-frag', `cut for the MTU ${mtu}`);
+  return fragment4(packet.l3, mtu).map((l3) => ({
+    ...packet,
+    l3,
+    flowState: 'none',
+    flow: undefined,
+  }));
 }
 
 /** ip-rewrite: hop limit and MTU. False when the packet ended here. */
@@ -111,24 +129,21 @@ export function rewrite(plane: Plane, packet: Packet, out: Interface): boolean {
   return true;
 }
 
-/** acl-out, cnat-output, cnat-writeback; then fragments, when the packet is larger than the MTU. */
-export function outputArc(plane: Plane, packet: Packet, out: Interface): readonly Buffer[] {
+/** mss clamp, acl-out, cnat-output, cnat-writeback. False when the packet ended here. */
+export function outputArc(plane: Plane, packet: Packet, out: Interface): boolean {
   if (out.mssClamp !== undefined && out.mssClamp.direction & 2) clampMss(packet, out.mssClamp);
   if (!plane.acl.permits(packet, out, 'output')) {
     drop(packet, byFamily('acl-plugin-out', packet), 'denied');
-    return [];
+    return false;
   }
   for (let i = 0; i < out.cnat; i++) {
     if (plane.cnat.output(packet, out) === 'drop') {
       drop(packet, byFamily('cnat-output', packet), 'no way to translate');
-      return [];
+      return false;
     }
   }
   if (out.cnat > 0) plane.cnat.writeback(packet);
-  const mtu = mtuFor(out, packet.family);
-  if (packet.l3.length <= mtu || packet.family === 6) return [packet.l3];
-  note(packet, 'ip4-frag', `cut for the MTU ${mtu}`);
-  return fragment4(packet.l3, mtu);
+  return true;
 }
 
 function decrementHopLimit(packet: Packet): boolean {

@@ -1,7 +1,7 @@
 import { type Addr, addrFamily, ipFromAddr } from '../address.ts';
 import { allocatePacket, writeIpHeader } from '../packet/build.ts';
 import { EtherType, headerBytes, Protocol, sourceOf, targetOf } from '../packet/headers.ts';
-import { outputArc, rewrite } from './forward.ts';
+import { outputArc, partsFor, rewrite } from './forward.ts';
 import type { Interface, Tunnel } from './interfaces.ts';
 import { note, type Packet, tunnelDepthMax } from './packet.ts';
 import { drop, type Plane } from './plane.ts';
@@ -21,11 +21,12 @@ export function tunnelOutput(plane: Plane, packet: Packet, out: Interface): void
     return;
   }
   if (!rewrite(plane, packet, out)) return;
-  for (const part of outputArc(plane, packet, out)) {
+  for (const part of partsFor(packet, out)) {
+    if (!outputArc(plane, part, out)) continue;
     note(packet, node, `${out.name} wraps it towards ${ipFromAddr(tunnel.target)}`);
     out.counters.txPackets++;
-    out.counters.txBytes += part.length;
-    sendOuter(plane, packet, encapsulate(part, packet.family, tunnel));
+    out.counters.txBytes += part.l3.length;
+    sendOuter(plane, packet, encapsulate(part.l3, packet.family, tunnel));
   }
 }
 
