@@ -42,7 +42,7 @@ export interface PodWiring {
   create(attachment: Attachment): void;
   /** Only for taps: when VPP has made the interface in the pod. */
   configure(attachment: Attachment): void;
-  remove(attachment: Pick<Attachment, 'kind' | 'hostInterface'>): void;
+  remove(attachment: Pick<Attachment, 'kind' | 'hostInterface'>): Promise<void>;
   exists(attachment: Attachment): boolean;
   check(attachment: Attachment): string | undefined;
 }
@@ -137,7 +137,7 @@ async function attach(site: Site, call: Call): Promise<Outcome<Attachment>> {
   leases.take(plan.value);
   try {
     await file.save();
-    wiring.remove(plan.value); // What is left of it, or of one whose file was lost.
+    await wiring.remove(plan.value); // What is left of it, or of one whose file was lost.
     wiring.create(plan.value);
   } catch (error) {
     await undo(site, key);
@@ -181,7 +181,7 @@ async function undo(site: Site, key: string): Promise<void> {
   if (attachment === undefined) return;
   try {
     store.commit('attachments', [[key, undefined]]);
-    wiring.remove(attachment);
+    await wiring.remove(attachment);
     leases.release(key);
     await file.save();
   } catch (error) {
@@ -207,12 +207,12 @@ async function detach(site: Site, key: string): Promise<Outcome<undefined>> {
   const attachment = leases.state.attachments.get(key);
   if (attachment === undefined) {
     // Unknown is fine; but after a lost file there may be an interface of that name.
-    wiring.remove({ kind: 'veth', hostInterface: hostInterfaceName(key) });
+    await wiring.remove({ kind: 'veth', hostInterface: hostInterfaceName(key) });
     return succeeded(undefined);
   }
   await letGo(site, key);
   try {
-    wiring.remove(attachment);
+    await wiring.remove(attachment);
     leases.release(key);
     await file.save();
   } catch (error) {

@@ -4,13 +4,16 @@ import { NetlinkError } from './netlink-error.ts';
 /**
  * The system calls that Node has no words for.
  *
- * All calls are synchronous and on the main thread: a netlink request takes 7-10 µs (measured),
+ * The calls are synchronous and on the main thread: a netlink request takes 7-10 µs (measured),
  * and only so does a namespace change stay inside one turn of JavaScript (see namespace.ts).
+ * `sendAside` is for sockets that are already open: a pool thread never changes its namespace.
  */
 export interface Libc {
   socket(domain: number, type: number, protocol: number): number;
   bind(fd: number, address: Uint8Array, length: number): number;
   send(fd: number, bytes: Uint8Array, length: number, flags: number): number;
+  /** The same on a pool thread, for what makes the kernel wait. The caller keeps `bytes`. */
+  sendAside(fd: number, bytes: Uint8Array, length: number, flags: number): Promise<number>;
   recv(fd: number, bytes: Uint8Array, length: number, flags: number): number;
   setsockopt(fd: number, level: number, option: number, value: Uint8Array, length: number): number;
   close(fd: number): number;
@@ -35,10 +38,17 @@ export function checkCall(request: string, result: number): number {
 
 function bindLibc(): Libc {
   const library = koffi.load(null);
+  const send = library.func('intptr_t send(int, void *, size_t, int)');
   return {
     socket: library.func('int socket(int, int, int)'),
     bind: library.func('int bind(int, void *, unsigned int)'),
-    send: library.func('intptr_t send(int, void *, size_t, int)'),
+    send,
+    sendAside: (...call) =>
+      new Promise((resolve, reject) => {
+        send.async(...call, (error: unknown, result: number) =>
+          error === null ? resolve(result) : reject(error),
+        );
+      }),
     recv: library.func('intptr_t recv(int, void *, size_t, int)'),
     setsockopt: library.func('int setsockopt(int, int, int, void *, unsigned int)'),
     close: library.func('int close(int)'),

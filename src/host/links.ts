@@ -131,9 +131,16 @@ export function setLink(netlink: Netlink, index: number, settings: LinkSettings)
 /** Deletes by name; what is not there is not an error. */
 export function deleteLink(netlink: Netlink, name: string): void {
   try {
-    netlink.request(`delete link ${name}`, rtmDelLink, {
-      payload: Buffer.concat([interfaceHeader({}), encodeAttributes([[ifla.name, text(name)]])]),
-    });
+    netlink.request(`delete link ${name}`, rtmDelLink, { payload: namePayload(name) });
+  } catch (error) {
+    if (!isErrno(error, 'ENODEV')) throw error;
+  }
+}
+
+/** The same while the event loop goes on; nothing else may use the socket meanwhile. */
+export async function deleteLinkAside(netlink: Netlink, name: string): Promise<void> {
+  try {
+    await netlink.requestAside(`delete link ${name}`, rtmDelLink, namePayload(name));
   } catch (error) {
     if (!isErrno(error, 'ENODEV')) throw error;
   }
@@ -153,6 +160,10 @@ export function requireLink(netlink: Netlink, name: string): Link {
   const link = findLink(netlink, name);
   if (link === undefined) throw new NetlinkError(`find link ${name}`, 19, ''); // ENODEV
   return link;
+}
+
+function namePayload(name: string): Buffer {
+  return Buffer.concat([interfaceHeader({}), encodeAttributes([[ifla.name, text(name)]])]);
 }
 
 function endAttributes(end: VethEnd): Attribute[] {

@@ -21,6 +21,11 @@ import {
 export interface Netlink extends Disposable {
   /** Sends one request and waits for its acknowledgement; throws NetlinkError. */
   request(what: string, type: number, options: { flags?: number; payload: Buffer }): void;
+  /**
+   * The same while the event loop goes on; nothing else may use the socket meanwhile. For
+   * deleting an interface: the kernel waits for all readers of it, 20 ms (measured).
+   */
+  requestAside(what: string, type: number, payload: Buffer): Promise<void>;
   /** All messages of one dump. */
   dump(what: string, type: number, payload: Buffer): NetlinkMessage[];
 }
@@ -68,6 +73,16 @@ export function openNetlink(namespace: string = ownNamespace): Netlink {
     return messages.filter((message) => message.sequence === sequence);
   }
 
+  function awaitAck(what: string): void {
+    for (;;) {
+      for (const message of answers(what)) {
+        if (message.type !== controlType.error) continue;
+        throwUnlessAck(what, message);
+        return;
+      }
+    }
+  }
+
   function dumpOnce(what: string, type: number, payload: Buffer): NetlinkMessage[] | undefined {
     const all: NetlinkMessage[] = [];
     let interrupted = false;
@@ -85,11 +100,14 @@ export function openNetlink(namespace: string = ownNamespace): Netlink {
   return {
     request(what, type, { flags = 0, payload }) {
       send(what, { type, flags: messageFlags.request | messageFlags.ack | flags, payload });
-      for (;;) {
-        for (const message of answers(what)) {
-          if (message.type === controlType.error) return throwUnlessAck(what, message);
-        }
-      }
+      awaitAck(what);
+    },
+    async requestAside(what, type, payload) {
+      const flags = messageFlags.request | messageFlags.ack;
+      const bytes = encodeMessage({ type, flags, payload, sequence: ++sequence });
+      const sent = await libc().sendAside(fd, bytes, bytes.length, 0);
+      if (sent !== bytes.length) throw new NetlinkError(what, 0, 'could not be sent');
+      awaitAck(what); // The kernel answered before send(2) returned.
     },
     dump(what, type, payload) {
       for (let attempt = 0; attempt < dumpAttempts; attempt++) {

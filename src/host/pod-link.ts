@@ -1,6 +1,14 @@
 import { familyOf, hostPrefix, type Ip, ip, prefix } from '../core/ip.ts';
 import { listAddresses, putAddress } from './addresses.ts';
-import { createVethPair, deleteLink, findLink, linkFlags, requireLink, setLink } from './links.ts';
+import {
+  createVethPair,
+  deleteLink,
+  deleteLinkAside,
+  findLink,
+  linkFlags,
+  requireLink,
+  setLink,
+} from './links.ts';
 import { ownNamespace } from './namespace.ts';
 import { listNeighbours, putNeighbour } from './neighbours.ts';
 import { type Netlink, openNetlink } from './netlink.ts';
@@ -45,7 +53,7 @@ export interface PodWiring {
   /** Addresses, routes and neighbours of an interface that is already in the pod. Idempotent. */
   configure(link: PodLink): void;
   /** Removes the interface, also when the pod's namespace is gone. Idempotent. */
-  remove(link: Pick<PodLink, 'kind' | 'hostInterface'>): void;
+  remove(link: Pick<PodLink, 'kind' | 'hostInterface'>): Promise<void>;
   /** True when the host's end exists; always for a tap, which lives in VPP. */
   exists(link: Pick<PodLink, 'kind' | 'hostInterface'>): boolean;
   /** What is wrong with the interface, as a sentence; undefined when it is as it was made. */
@@ -57,10 +65,10 @@ export function createPodWiring(namespace: string = ownNamespace): PodWiring {
   return {
     create: (link) => createPodLink(link, namespace),
     configure: configurePodEnd,
-    remove(link) {
+    async remove(link) {
       if (link.kind === 'tap') return; // VPP deletes it with its row.
       using host = openNetlink(namespace);
-      deleteLink(host, link.hostInterface);
+      await deleteLinkAside(host, link.hostInterface);
     },
     exists(link) {
       if (link.kind === 'tap') return true;

@@ -17,9 +17,9 @@ export interface InterfaceSysctl {
  * Both show the namespace of the thread that opens them (measured).
  */
 const mountedRoot = '/host/proc/sys/net';
-const root = existsSync(mountedRoot) ? mountedRoot : '/proc/sys/net';
+const ownRoot = '/proc/sys/net';
 
-/** False when this kernel has no such sysctl (IPv6 compiled out or disabled at boot). */
+/** False when this kernel has no IPv6 (compiled out or disabled at boot): then there is no need. */
 export function writeSysctl(
   sysctl: InterfaceSysctl,
   value: string,
@@ -29,12 +29,12 @@ export function writeSysctl(
     inNamespace(namespace, () => writeFileSync(sysctlPath(sysctl), value));
     return true;
   } catch (cause) {
-    if (isErrno(cause, 'ENOENT')) return false;
+    if (isErrno(cause, 'ENOENT') && sysctl.family === 'ipv6') return false;
     throw new NetlinkError(`write ${sysctlPath(sysctl)}`, errnoOf(cause), '', { cause });
   }
 }
 
-/** Undefined when this kernel has no such sysctl. */
+/** Undefined when this kernel has no such interface or sysctl. */
 export function readSysctl(
   sysctl: InterfaceSysctl,
   namespace: string = ownNamespace,
@@ -48,6 +48,8 @@ export function readSysctl(
 }
 
 function sysctlPath({ family, interface: name, name: key }: InterfaceSysctl): string {
+  // Looked at each time: the mount of a test, or of another container, comes and goes.
+  const root = existsSync(mountedRoot) ? mountedRoot : ownRoot;
   return `${root}/${family}/conf/${name}/${key}`;
 }
 

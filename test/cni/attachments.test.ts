@@ -24,7 +24,7 @@ function createInterfaces() {
       held.add(hostInterface);
     },
     configure: () => undefined,
-    remove: ({ hostInterface }) => void held.delete(hostInterface),
+    remove: async ({ hostInterface }) => void held.delete(hostInterface),
     exists: ({ hostInterface }) => held.has(hostInterface),
     check: ({ hostInterface }) => (held.has(hostInterface) ? undefined : 'gone'),
   };

@@ -23,6 +23,7 @@ export function createNamespaces(what: string, count: number): TestNamespaces {
       const name = names[index] ?? '';
       return execFileSync('ip', ['netns', 'exec', name, 'sh', '-ec', command], {
         encoding: 'utf8',
+        stdio: 'pipe', // What it complains about is in the error, when there is one.
       });
     },
     [Symbol.dispose]: remove,

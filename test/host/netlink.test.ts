@@ -5,6 +5,7 @@ import { deleteAddress, listAddresses, putAddress } from '../../src/host/address
 import {
   createVethPair,
   deleteLink,
+  deleteLinkAside,
   findLink,
   linkFlags,
   requireLink,
@@ -48,6 +49,20 @@ describe('netlink in namespaces', function () {
       deleteLink(right, 'two');
       assert.equal(findLink(right, 'moved'), undefined);
       deleteLink(right, 'two'); // What is not there is not an error.
+    });
+
+    it('deletes a link aside while the event loop goes on', async () => {
+      using spaces = createNamespaces('nl', 1);
+      using netlink = openNetlink(spaces.paths[0] ?? '');
+      createVethPair(netlink, end('one', 1), { peer: end('two', 2) });
+      let turns = 0;
+      const count = setInterval(() => turns++, 1);
+      await deleteLinkAside(netlink, 'one');
+      clearInterval(count);
+      assert.ok(turns > 0, 'the event loop stood still');
+      assert.equal(findLink(netlink, 'two'), undefined);
+      await deleteLinkAside(netlink, 'one'); // What is not there is not an error.
+      setLink(netlink, requireLink(netlink, 'lo').index, { up: true });
     });
 
     it('writes addresses, routes and permanent neighbours of both families', () => {
@@ -175,7 +190,11 @@ describe('netlink in namespaces', function () {
       assert.equal(writeSysctl(sysctl, '1', space), true);
       assert.equal(readSysctl(sysctl, space), '1');
       assert.equal(readSysctl(sysctl), undefined);
-      assert.equal(writeSysctl({ ...sysctl, name: 'no_such' }, '1', space), false);
+      assert.throws(() => writeSysctl({ ...sysctl, name: 'no_such' }, '1', space), {
+        code: 'ENOENT',
+      });
+      const none = { ...sysctl, family: 'ipv6', name: 'no_such' } as const;
+      assert.equal(writeSysctl(none, '1', space), false);
     });
 
     it('comes back from a namespace, whatever the work does', () => {
