@@ -93,8 +93,8 @@ function answerEcho(plane: Plane, packet: Packet, body: number): void {
   const target = targetOf(l3, family);
   const node = `ip${family}-icmp-echo-request`;
   const own = isMulticast(target) ? plane.interfaces.sourceFor(packet.rx, source) : target;
-  if (own === undefined || (family === 4) !== (own.length === 4)) {
-    drop(packet, node, 'no address to answer from');
+  if (own === undefined || l3.length < body + 8) {
+    drop(packet, node, own === undefined ? 'no address to answer from' : 'too short');
     return;
   }
   const reply = family === 4 ? 0 : 129;
