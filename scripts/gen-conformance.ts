@@ -46,6 +46,16 @@ const claims = readdirSync('test', { recursive: true, encoding: 'utf8' })
     const [left, right] = [`${a.id} ${a.file} ${a.title}`, `${b.id} ${b.file} ${b.title}`];
     return left < right ? -1 : left > right ? 1 : 0;
   });
-const lines = claims.map(({ id, title, file }) => `| ${id} | ${title} | \`${file}\` |\n`);
-const table = `| id | shown | by |\n| --- | --- | --- |\n${lines.join('')}`;
+const rows = [
+  ['id', 'shown', 'by'],
+  ...claims.map(({ id, title, file }) => [id, title, `\`${file}\``]),
+];
+const widths = [0, 1, 2].map((i) => Math.max(...rows.map((row) => row[i]?.length ?? 0)));
+const lines = rows.map((row) => row.map((cell, i) => cell.padEnd(widths[i] ?? 0)));
+lines.splice(
+  1,
+  0,
+  widths.map((width) => '-'.repeat(width)),
+);
+const table = lines.map((line) => `| ${line.join(' | ')} |\n`).join('');
 writeFileSync('docs/conformance.md', head + table);

@@ -139,9 +139,12 @@ describe('architecture', () => {
   });
 
   it('claims no rule of Kubernetes without the test that it names', () => {
-    const rows = readFileSync('docs/conformance.md', 'utf8').matchAll(
-      /^\| (KP-\d+) \| (.+) \| `(.+)` \|$/gm,
-    );
+    const rows = [
+      ...readFileSync('docs/conformance.md', 'utf8').matchAll(
+        /^\| (KP-\d+) +\| (.+?) +\| `(.+)` +\|$/gm,
+      ),
+    ];
+    assert.ok(rows.length > 0);
     for (const [, id = '', title = '', file = ''] of rows) {
       const lines = readFileSync(file, 'utf8').split('\n');
       assert.ok(
