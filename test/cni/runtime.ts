@@ -79,7 +79,11 @@ const built: { path?: string } = {};
 
 /** The compiled executable: once a test run. */
 export function cniExecutable(): string {
-  built.path ??= buildCni(mkdtempSync(join(tmpdir(), 'kvr-cni-bin-')));
+  if (built.path === undefined) {
+    const folder = mkdtempSync(join(tmpdir(), 'kvr-cni-bin-'));
+    process.once('exit', () => rmSync(folder, { recursive: true }));
+    built.path = buildCni(folder);
+  }
   return built.path;
 }
 
