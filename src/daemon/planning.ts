@@ -26,7 +26,11 @@ export function planChanges(desired: Desired, snapshot: Snapshot): number {
         ? new Set([...planner.owners(snapshot.facts), ...desired.ownersOf(planner.name)])
         : touched;
     for (const owner of owners) {
-      desired.put({ name: planner.name, rank }, owner, planner.plan(snapshot.facts, owner));
+      desired.put(
+        { name: planner.name, kind: planner.kind, rank },
+        owner,
+        planner.plan(snapshot.facts, owner),
+      );
       planned++;
     }
   }

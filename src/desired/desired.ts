@@ -12,9 +12,16 @@ import { tables } from './tables.ts';
  * the order of events; the loser becomes a problem. Nothing is lost: when the winner goes, the
  * loser's row takes its place.
  */
+/** The planner that an owner belongs to; `rank` is its place in the order of precedence. */
+export interface PlannerId {
+  readonly name: string;
+  readonly kind: string;
+  readonly rank: number;
+}
+
 export interface Desired {
   /** Replaces the plan of one owner. */
-  put(planner: { readonly name: string; readonly rank: number }, owner: string, plan: Plan): void;
+  put(planner: PlannerId, owner: string, plan: Plan): void;
   row(table: Stage, key: string): unknown;
   keys(table: Stage): Iterable<string>;
   count(table: Stage): number;
@@ -28,6 +35,7 @@ export interface Desired {
 interface Claim {
   readonly rank: number;
   readonly owner: string;
+  readonly kind: string;
   readonly row: unknown;
 }
 
@@ -68,12 +76,7 @@ export function createDesired(): Desired {
   };
 }
 
-function putPlan(
-  state: State,
-  { name, rank }: { readonly name: string; readonly rank: number },
-  owner: string,
-  plan: Plan,
-): void {
+function putPlan(state: State, { name, kind, rank }: PlannerId, owner: string, plan: Plan): void {
   let owners = state.owned.get(name);
   if (owners === undefined) {
     owners = new Map();
@@ -86,7 +89,7 @@ function putPlan(
     const table: Table<unknown> = tables[stage];
     for (const row of rows) {
       const key = table.key(row);
-      claim(state, stage, key, { rank, owner, row });
+      claim(state, stage, key, { rank, owner, kind, row });
       keys.push([stage, key]);
     }
   }
@@ -146,9 +149,9 @@ function sameOwner(a: Pick<Claim, 'rank' | 'owner'>, b: Pick<Claim, 'rank' | 'ow
 }
 
 function lostClaims(stage: Stage, key: string, list: readonly Claim[]): Problem[] {
-  const winner = list[0]?.owner ?? '';
+  const winner = `${list[0]?.kind ?? ''}/${list[0]?.owner ?? ''}`;
   return list.slice(1).map((claim) => ({
-    object: claim.owner,
+    object: `${claim.kind}/${claim.owner}`,
     field: stage,
     reason: `${key} is already used by ${winner}, which keeps it`,
   }));

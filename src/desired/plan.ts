@@ -20,6 +20,8 @@ export const emptyPlan: Plan = { rows: {}, problems: [] };
  */
 export interface Planner<Facts, Changed> {
   readonly name: string;
+  /** Kind of the object that an owner is, for problems: `Service`, `Node`, … */
+  readonly kind: string;
   /** Owners that exist. */
   owners(facts: Facts): Iterable<string>;
   /** Owners whose plan may differ because of the changed keys; 'all' when that is everyone. */

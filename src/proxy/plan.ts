@@ -12,6 +12,7 @@ import { chooseEndpoints, type Place } from './endpoints.ts';
  */
 export const servicePlanner: Planner<Facts, ChangedKeys> = {
   name: 'services',
+  kind: 'Service',
   owners: (facts) => facts.services.keys(),
   touched(facts, changed) {
     if (changed.config || changed.uplink) return 'all';

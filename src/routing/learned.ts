@@ -14,6 +14,7 @@ import { isOnLink, ownPrefixes } from './uplink.ts';
  */
 export const learnedRoutePlanner: Planner<Facts, ChangedKeys> = {
   name: 'learned routes',
+  kind: 'Route',
   owners: (facts) => facts.learnedRoutes.keys(),
   touched(_facts, changed) {
     if (changed.config || changed.uplink || changed.nodes) return 'all';
@@ -30,7 +31,7 @@ export const learnedRoutePlanner: Planner<Facts, ChangedKeys> = {
     const paths = learned.nextHops.flatMap((nextHop) => pathTo(facts, uplink, config, nextHop));
     if (paths.length === 0) {
       const reason = `no way to next hop ${learned.nextHops.join(', ')}; the route is not used`;
-      return { rows: {}, problems: [{ object: `route/${owner}`, field: 'nextHop', reason }] };
+      return { rows: {}, problems: [{ object: `Route/${owner}`, field: 'nextHop', reason }] };
     }
     return { rows: { routes: [{ prefix: learned.prefix, paths }] }, problems: [] };
   },

@@ -16,6 +16,7 @@ const outerHeaderBytes: { readonly [F in 4 | 6]: number } = { 4: 20, 6: 40 };
  */
 export const nodePlanner: Planner<Facts, ChangedKeys> = {
   name: 'nodes',
+  kind: 'Node',
   owners: (facts) => facts.nodes.keys(),
   touched(_facts, changed) {
     if (changed.config || changed.uplink) return 'all';

@@ -9,6 +9,7 @@ import { podInterfaceName, uplinkName } from './names.ts';
  */
 export const podPlanner: Planner<Facts, ChangedKeys> = {
   name: 'pods',
+  kind: 'Attachment',
   owners: (facts) => facts.attachments.keys(),
   touched: (_facts, changed) => changed.attachments ?? [],
   plan(facts, owner) {

@@ -23,6 +23,7 @@ const defaultRoutes: { readonly [F in 4 | 6]: Prefix } = {
  */
 export const uplinkPlanner: Planner<Facts, ChangedKeys> = {
   name: 'uplink',
+  kind: 'Uplink',
   owners: () => [uplinkName],
   touched(facts, changed) {
     const own = facts.config.get('config')?.nodeName;

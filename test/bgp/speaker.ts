@@ -63,7 +63,7 @@ export async function startSpeaker(
     store,
     watch,
     want(rows) {
-      desired.put({ name: 'test', rank: 0 }, 'test', { rows, problems: [] });
+      desired.put({ name: 'test', kind: 'Test', rank: 0 }, 'test', { rows, problems: [] });
       wake();
     },
     learned: () =>

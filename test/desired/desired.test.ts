@@ -14,8 +14,8 @@ const routes = (...vias: string[]): Plan => ({
   },
   problems: [],
 });
-const first = { name: 'first', rank: 0 };
-const second = { name: 'second', rank: 1 };
+const first = { name: 'first', kind: 'First', rank: 0 };
+const second = { name: 'second', kind: 'Second', rank: 1 };
 
 function content(desired: Desired): Record<string, unknown> {
   const keys = [...desired.keys('routes')].toSorted();
@@ -46,7 +46,7 @@ describe('desired', () => {
     });
     assert.deepEqual(
       desired.problems().map((problem) => problem.object),
-      ['b'],
+      ['Second/b'],
     );
   });
 

@@ -7,7 +7,7 @@ import type { Plan } from '../../src/desired/plan.ts';
 import { createReconciler } from '../../src/reconcile/reconciler.ts';
 import { createMemoryTarget } from './memory-target.ts';
 
-const planner = { name: 'test', rank: 0 };
+const planner = { name: 'test', kind: 'Test', rank: 0 };
 const signal = new AbortController().signal;
 const everything = { signal, mayDelete: () => true };
 

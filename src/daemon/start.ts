@@ -1,0 +1,184 @@
+import { createGobgpClient } from '../bgp/client.ts';
+import { createGobgpTarget } from '../bgp/target.ts';
+import { watchGobgp } from '../bgp/watch.ts';
+import { createCniServer } from '../cni/server.ts';
+import { watchConfig } from '../config/watch.ts';
+import { realClock as clock } from '../core/clock.ts';
+import type { Problem } from '../core/problem.ts';
+import { keepUplink } from '../host/keep-uplink.ts';
+import { createPodWiring, podGateways } from '../host/pod-link.ts';
+import { createProbe } from '../host/probe.ts';
+import type { ClaimOptions } from '../host/uplink.ts';
+import type { KubeAccess } from '../kube/access.ts';
+import { createEventWriter } from '../kube/event-writer.ts';
+import { createKubeClient } from '../kube/request.ts';
+import type { Config } from '../model/config.ts';
+import type { Facts, Store } from '../model/store.ts';
+import { podPlanner } from '../routing/pods.ts';
+import { serveControl } from './control.ts';
+import { reportProblems } from './events.ts';
+import { serveHealth } from './health.ts';
+import type { createLog } from './log.ts';
+import type { Loop } from './loop.ts';
+import { type Metrics, serveMetrics } from './metrics.ts';
+import { isInForce } from './observe.ts';
+import { createProbing } from './probing.ts';
+import type { DaemonView } from './view.ts';
+
+/** The parts of the daemon, each started by one call and ended by its disposal. */
+export type Log = ReturnType<typeof createLog>;
+
+/** Live reload of the configuration file. */
+export function followConfig(
+  path: string,
+  running: Config,
+  parts: {
+    readonly store: Store;
+    readonly problems: Map<string, readonly Problem[]>;
+    readonly log: Log;
+    readonly signal: AbortSignal;
+  },
+) {
+  const { store, problems, log, signal } = parts;
+  return watchConfig({
+    path,
+    running,
+    store,
+    signal,
+    onChange: (next) => {
+      log.level = next.log.level;
+    },
+    onProblems: (found) => {
+      problems.set('config', found);
+      for (const problem of found) log.warn({ problem }, 'configuration not taken');
+    },
+  });
+}
+
+/** The uplink, claimed and kept so. */
+export function holdUplink(
+  config: Config,
+  store: Store,
+  { log, signal }: { readonly log: Log; readonly signal: AbortSignal },
+) {
+  return keepUplink({
+    claim: () => uplinkClaim(config, store.facts),
+    onClaimed(uplink) {
+      store.replace('uplink', new Map([['uplink', uplink]]));
+      log.info({ interface: uplink.interface, addresses: uplink.addresses }, 'uplink claimed');
+    },
+    onError: (error) => log.warn({ err: error }, 'uplink not as claimed'),
+    clock,
+    signal,
+  });
+}
+
+/** Control socket, health and metrics. */
+export async function startServers(
+  config: Config,
+  view: DaemonView,
+  { metrics, signal }: { readonly metrics: Metrics; readonly signal: AbortSignal },
+): Promise<AsyncDisposable> {
+  const servers = await Promise.all([
+    serveControl({ view, socketPath: config.control.socket, signal }),
+    serveHealth({ view, listen: config.health, metrics, signal }),
+    serveMetrics({ metrics, listen: config.metrics, signal }),
+  ]);
+  return {
+    async [Symbol.asyncDispose]() {
+      for (const server of servers) await server[Symbol.asyncDispose]();
+    },
+  };
+}
+
+/** Problems as Kubernetes Events. */
+export function startEvents(
+  access: KubeAccess,
+  nodeName: string,
+  parts: {
+    readonly log: Log;
+    readonly signal: AbortSignal;
+    readonly allProblems: () => readonly Problem[];
+  },
+) {
+  const { log, signal } = parts;
+  const client = createKubeClient(access, clock);
+  const events = createEventWriter({ client, clock, signal, log, nodeName });
+  const reporting = reportProblems(events, parts.allProblems, { clock, signal });
+  return {
+    async [Symbol.asyncDispose]() {
+      await reporting;
+      await events[Symbol.asyncDispose]();
+    },
+  };
+}
+
+/** Neighbours of the uplink, kept known to VPP. */
+export function startProbing(store: Store, log: Log) {
+  const probe = createProbe((error) => log.debug({ err: error }, 'probe not sent'));
+  const probing = createProbing({ facts: store.facts, clock, send: probe.send });
+  return {
+    onRound: probing.onRound,
+    async [Symbol.asyncDispose]() {
+      probing[Symbol.dispose]();
+      await probe[Symbol.asyncDispose]();
+    },
+  };
+}
+
+/** GoBGP as target and source; without BGP nothing is ever learned, which is complete at once. */
+export function startBgp(config: Config, store: Store, signal: AbortSignal, log: Log) {
+  if (!config.bgp.enabled) {
+    store.markSynced('learnedRoutes');
+    return { target: undefined, [Symbol.asyncDispose]: () => Promise.resolve() };
+  }
+  const client = createGobgpClient({ socket: config.bgp.apiSocket, clock });
+  const target = createGobgpTarget({ client, clock, signal, log });
+  const watch = watchGobgp({ client, store, clock, signal, log });
+  return {
+    target,
+    async [Symbol.asyncDispose]() {
+      await watch[Symbol.asyncDispose]();
+      await target[Symbol.asyncDispose]();
+      await client[Symbol.asyncDispose]();
+    },
+  };
+}
+
+/** The interface is the one of the start; the prefixes behind VPP follow what is known. */
+function uplinkClaim(started: Config, facts: Facts): ClaimOptions {
+  const { pods, services } = facts.config.get('config') ?? started;
+  const podCidrs = facts.nodes.get(started.nodeName)?.podCidrs ?? [];
+  return {
+    interface: started.uplink.interface,
+    stateFile: `${started.stateDir}/uplink.json`,
+    prefixes: [...pods.clusterCidrs, ...services.cidrs, ...podCidrs],
+  };
+}
+
+/** The CNI server: ADD answers when the pod's rows are in force. */
+export function startCni(
+  config: Config,
+  store: Store,
+  loop: Loop,
+  {
+    log,
+    signal,
+    metrics,
+  }: { readonly log: Log; readonly signal: AbortSignal; readonly metrics: Metrics },
+) {
+  return createCniServer({
+    onCall: ({ command, ok, durationMs }) =>
+      metrics.cniDuration.observe({ command, outcome: ok ? 'done' : 'failed' }, durationMs / 1000),
+    socketPath: config.cni.socket,
+    stateDir: config.stateDir,
+    store,
+    wiring: createPodWiring(),
+    gateways: podGateways,
+    clock,
+    log,
+    signal,
+    awaitApplied: (key, revision, wait) =>
+      loop.whenApplied(revision, wait, () => isInForce(loop, podPlanner.plan(store.facts, key))),
+  });
+}
