@@ -104,10 +104,9 @@ export function createSessions(limits: CnatLimits): Sessions {
     },
     scan(now) {
       let closed = 0;
-      const seen = new Set<Flow>();
-      for (const { flow } of entries.values()) {
-        if (seen.has(flow)) continue;
-        seen.add(flow);
+      for (const { flow, isReturn } of entries.values()) {
+        // Once a flow: by its first key, or by the other one when a later flow took the first.
+        if (isReturn && entries.get(flow.forwardKey)?.flow === flow) continue;
         const idle = now > flow.lastSeen + flow.lifetime;
         if (!idle && flow.tracker?.deleted !== true) continue;
         close(flow);
