@@ -125,6 +125,8 @@ function startWatch(
   }
   const resourceVersion = query.get('resourceVersion') ?? '';
   const { revision } = context.api.storage;
+  // A real server stays silent until it has come so far. This one forgets everything when it is
+  // restarted, and its clients must notice.
   if (Number(resourceVersion) > revision) {
     const text = `Too large resource version: ${resourceVersion}, current: ${revision}`;
     throw new ApiError(504, 'Timeout', text);

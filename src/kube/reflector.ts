@@ -317,6 +317,11 @@ function takeLines(
     if (line === '') continue;
     try {
       const { type, object } = parseLine(line);
+      const next = textOf(objectOf(object.metadata).resourceVersion);
+      // A watch only goes forward (KEP-5504), unless etcd was restored from a backup.
+      if (pending === undefined && next !== '' && Number(next) < Number(revision)) {
+        throw new KubeError(`the watch went back from revision ${revision} to ${next}`);
+      }
       if (type === 'BOOKMARK') {
         guard.onBookmark();
         if (pending !== undefined && endsInitialEvents(object)) {
@@ -327,7 +332,7 @@ function takeLines(
       } else if (pending === undefined) events.push({ type, object });
       else if (type === 'DELETED') pending.remove(object);
       else pending.put(object);
-      revision = textOf(objectOf(object.metadata).resourceVersion) || revision;
+      revision = next || revision;
     } catch (error) {
       failure = error;
       break;

@@ -82,6 +82,7 @@ describe('a reflector and a server that misbehaves', () => {
       fault: '{"type":"ERROR","object":{"code":500,"message":"etcd is gone"}}\n',
       said: /etcd is gone/,
     },
+    { name: 'a revision that goes back', fault: event('ADDED', 'x', 1), said: /went back/ },
     { name: 'a line over 8 MiB', fault: 'x'.repeat(9 * 1024 * 1024), said: /exceeds 8388608/ },
   ];
   for (const { name, fault, said } of recoveries) {
