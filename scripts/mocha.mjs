@@ -11,17 +11,24 @@ await mocha.loadFilesAsync();
 
 const runner = mocha.run((failed) => {
   const { passes, pending } = runner.stats;
-  const skipped = pending > 0 ? `, ${pending} skipped` : '';
-  console.log(`${passes} passed, ${failed} failed${skipped}`);
+  const result = { passed: passes, failed, skipped: pending };
   process.exitCode = failed > 0 ? 1 : 0;
-  endWhenIdle();
+  // The last line, whatever else is printed on the way out.
+  process.once('exit', () => console.log(formatResult(result)));
+  endWhenIdle(result);
 });
 
-/** A test that leaves something running would hang the run: that is said, and counts as failed. */
-function endWhenIdle() {
+function formatResult({ passed, failed, skipped }) {
+  return `${passed} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ''}`;
+}
+
+/** A test that leaves something running would hang the run: that is said, and is a failure. */
+function endWhenIdle(result) {
   const timer = setTimeout(() => {
     const left = process.getActiveResourcesInfo().filter((name) => name !== 'TTYWrap');
     console.error(`still running 10 s after the last test: ${left.join(', ')}`);
+    // A failed test may not have come to its end; without one, this is the failure.
+    if (result.failed === 0) result.failed = 1;
     process.exit(1);
   }, 10_000);
   timer.unref();
