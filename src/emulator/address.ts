@@ -73,6 +73,16 @@ export function maskAddr(addr: Addr, length: number): Addr {
   return text.padEnd(addr.length, '\0') as Addr;
 }
 
+/** The IPv4 address of a prefix with all host bits set. */
+export function lastAddr(addr: Addr, length: number): Addr {
+  let text = '';
+  for (let i = 0; i < addr.length; i++) {
+    const host = 0xff >> Math.min(8, Math.max(0, length - i * 8));
+    text += String.fromCharCode(addr.charCodeAt(i) | host);
+  }
+  return text as Addr;
+}
+
 export function addrInPrefix(addr: Addr, prefix: Addr, length: number): boolean {
   return addr.length === prefix.length && maskAddr(addr, length) === maskAddr(prefix, length);
 }

@@ -188,7 +188,7 @@ describe("the emulator's API", () => {
     await rig.vpp.request('delete_loopback', { sw_if_index });
     await rig.vpp.request('control_ping', {});
     assert.deepEqual(events, [
-      `${sw_if_index} 2 false 42`,
+      `${sw_if_index} 0 false 42`,
       `${sw_if_index} 3 false 42`,
       `${sw_if_index} 3 true 42`,
     ]);

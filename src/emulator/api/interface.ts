@@ -8,13 +8,15 @@ import {
   formatMac,
   ipFromAddr,
   isLinkLocal,
+  lastAddr,
   type Mac,
   mac,
+  maskAddr,
 } from '../address.ts';
 import { FibSourceId } from '../fib/fib.ts';
 import type { FibPath } from '../fib/paths.ts';
 import { ethernetInput } from '../plane/input.ts';
-import { type Interface, noInterface } from '../plane/interfaces.ts';
+import { type Interface, isVirtual, noInterface } from '../plane/interfaces.ts';
 import { type Link, LinkError, type LinkEvents } from '../port/link.ts';
 import { type Answers, Retval, type World } from './world.ts';
 
@@ -60,6 +62,7 @@ function propertyAnswers(world: World): Answers {
         const up = (fields.flags & statusFlag.adminUp) !== 0;
         if (one.adminUp === up) return 0;
         one.adminUp = up;
+        if (isVirtual(one.kind)) one.linkUp = up;
         fib.touch();
         world.interfaceChanged(one, false);
         return 0;
@@ -154,8 +157,7 @@ export function sorted(world: World): Interface[] {
 }
 
 function describe(one: Interface): FieldsOf<'sw_interface_details'> {
-  const flags =
-    (one.adminUp ? statusFlag.adminUp : 0) | (one.linkUp && one.index > 0 ? statusFlag.linkUp : 0);
+  const flags = (one.adminUp ? statusFlag.adminUp : 0) | (one.linkUp ? statusFlag.linkUp : 0);
   return {
     sw_if_index: one.index,
     sup_sw_if_index: one.index,
@@ -164,7 +166,7 @@ function describe(one: Interface): FieldsOf<'sw_interface_details'> {
     type: 0,
     link_duplex: 0,
     link_speed: 0,
-    link_mtu: one.kind === 'local' ? 0 : 9000,
+    link_mtu: linkMtu(one),
     mtu: one.mtu,
     sub_id: 0,
     sub_number_of_tags: 0,
@@ -184,6 +186,11 @@ function describe(one: Interface): FieldsOf<'sw_interface_details'> {
     interface_dev_type: one.devType,
     tag: one.tag,
   };
+}
+
+function linkMtu(one: Interface): number {
+  if (one.kind === 'local') return 0;
+  return one.kind === 'tunnel' ? 65_516 : 9000;
 }
 
 interface Given {
@@ -223,19 +230,32 @@ function removeAddress(world: World, one: Interface, given: Given): number {
 function putAddressRoutes(world: World, one: Interface, given: Given, add: boolean): void {
   const bits = given.addr.length * 8;
   const tableId = one.tableId[bits === 32 ? 4 : 6];
-  const path = (type: number): FibPath => ({
-    type,
-    interface: one.index,
-    nextHop: undefined,
-    weight: 1,
-    preference: 0,
-    flags: 0,
-    tableId: 0,
-  });
-  const put = (addr: Addr, length: number, type: number) =>
-    world.plane.fib.put(tableId, { addr, length }, FibSourceId.interface, add ? [path(type)] : []);
-  if (given.length < bits && !isLinkLocal(given.addr)) put(given.addr, given.length, 0);
-  put(given.addr, bits, 1);
+  const put = (addr: Addr, length: number, fields: Partial<FibPath>) => {
+    const path: FibPath = {
+      type: 0,
+      interface: one.index,
+      nextHop: undefined,
+      weight: 1,
+      preference: 0,
+      flags: 0,
+      tableId: 0,
+      ...fields,
+    };
+    world.plane.fib.put(tableId, { addr, length }, FibSourceId.interface, add ? [path] : []);
+  };
+  const shares = (other: Given) =>
+    other.length === given.length && addrInPrefix(other.addr, given.addr, given.length);
+  // The subnet stays while another address of the interface is in it.
+  const ownsSubnet = add || !one.addresses.some(shares);
+  if (ownsSubnet && given.length < bits && !isLinkLocal(given.addr))
+    put(given.addr, given.length, {});
+  if (ownsSubnet && bits === 32 && given.length <= 30) {
+    // The first and the last address of an IPv4 subnet are nobody's.
+    const first = maskAddr(given.addr, given.length);
+    put(first, 32, { type: 2, interface: undefined });
+    put(lastAddr(first, given.length), 32, { type: 2, interface: undefined });
+  }
+  put(given.addr, bits, { type: 1, nextHop: given.addr });
 }
 
 function createLoopback(world: World, wanted: string, instance: number | undefined) {

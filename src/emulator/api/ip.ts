@@ -75,7 +75,7 @@ function routeAnswers(world: World): Answers {
       if (unknown) return failed(Retval.noMatchingInterface);
       const entry = table.entries.get(prefix);
       const before = entry?.sources.get(source) ?? [];
-      if (!isAdd && before.length === 0) return { retval: 0, stats_index: 0 };
+      if (!isAdd && before.length === 0) return { retval: 0, stats_index: noInterface };
       const after = mergePaths(before, given, { isAdd, isMultipath });
       return { retval: 0, stats_index: fib.put(route.table_id, prefix, source, after).id };
     },
@@ -141,7 +141,7 @@ function describeRoute(
   const { addr, length } = entry.prefix;
   return {
     table_id: entry.tableId,
-    stats_index: 0,
+    stats_index: entry.id,
     prefix: prefixOf(ipFromAddr(addr), length),
     src: best?.source ?? 0,
     paths: (best?.paths ?? []).map((path) => describePath(path, addr.length === 4 ? 4 : 6)),

@@ -46,6 +46,8 @@ function featureAnswers(world: World): Answers {
       if (one === undefined) return { retval: Retval.invalidSwIfIndex, is_enabled: false };
       const name = fields.feature_name;
       const arc = fields.arc_name;
+      // VPP's error for an unknown arc is a number that is not 0, which it sends as true.
+      if (!/^ip[46]-(unicast|output)$/.test(arc)) return { retval: 0, is_enabled: true };
       const onInput = /^ip[46]-unicast$/.test(arc) && /^cnat-(lookup|input)-ip[46]$/.test(name);
       const onOutput = /^ip[46]-output$/.test(arc) && /^cnat-(output|writeback)-ip[46]$/.test(name);
       const binding = world.plane.acl.bindings.get(one.index);

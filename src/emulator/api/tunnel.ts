@@ -20,7 +20,7 @@ export function tunnelAnswers(world: World): Answers {
     const one = world.plane.interfaces.add({
       name: `${tunnel.protocol}${instance}`,
       kind: 'tunnel',
-      devType: tunnel.protocol === 'ipip' ? 'IPIP' : 'GRE',
+      devType: tunnel.protocol === 'ipip' ? 'IPIP tunnel device' : 'GRE tunnel device',
       tunnel: { ...tunnel, instance },
     });
     return { retval: 0, sw_if_index: one.index };

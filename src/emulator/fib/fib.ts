@@ -144,7 +144,7 @@ export function createFib(interfaces: FibInterfaces): Fib {
         generation: 0,
       };
       if (paths.length === 0) entry.sources.delete(source);
-      else entry.sources.set(source, paths);
+      else entry.sources.set(source, paths.toSorted(comparePaths));
       if (entry.sources.size === 0) table.entries.delete(prefix);
       else table.entries.set(prefix, entry);
       generation++;
@@ -207,6 +207,14 @@ function direct(interfaces: FibInterfaces, path: FibPath, index: number): readon
   if (kind === 'point-to-point') return [{ kind: 'tunnel', interface: index }];
   if (path.nextHop === undefined) return [{ kind: 'attached', interface: index }];
   return [{ kind: 'adjacency', interface: index, nextHop: path.nextHop }];
+}
+
+/** VPP keeps the paths of a prefix sorted, so their order in a message does not matter. */
+function comparePaths(a: FibPath, b: FibPath): number {
+  const left = a.nextHop ?? '';
+  const right = b.nextHop ?? '';
+  if (left !== right) return left < right ? -1 : 1;
+  return (a.interface ?? -1) - (b.interface ?? -1);
 }
 
 function tableKey(family: Family, id: number): string {

@@ -125,6 +125,11 @@ export function createInterfaces(): Interfaces {
   };
 }
 
+/** Loopbacks and tunnels have a link while they are up, and only then (observed). */
+export function isVirtual(kind: InterfaceKind): boolean {
+  return kind === 'loopback' || kind === 'tunnel' || kind === 'local';
+}
+
 function createInterface(index: number, options: InterfaceOptions): Interface {
   return {
     index,
@@ -134,7 +139,7 @@ function createInterface(index: number, options: InterfaceOptions): Interface {
     mac: options.mac,
     tag: '',
     adminUp: false,
-    linkUp: options.linkUp ?? true,
+    linkUp: options.linkUp ?? !isVirtual(options.kind),
     mtu: [options.mtu ?? defaultMtu, 0, 0, 0],
     addresses: [],
     unnumbered: undefined,
