@@ -12,7 +12,7 @@ import { formatMs, plural } from './figures.ts';
 import type { KubeClient } from './kube-client.ts';
 import { createKubelet, type Kubelet } from './kubelet.ts';
 import { createNetwork, type Network } from './network.ts';
-import { createNode, type DemoNode } from './node.ts';
+import { createNode, type DemoNode, partNames } from './node.ts';
 import { isReady, keyOf, type List, type Pod } from './objects.ts';
 import type { Options } from './options.ts';
 import { createProcesses, DeadlineError, logTail, type Processes, until } from './processes.ts';
@@ -94,7 +94,7 @@ async function buildCluster(
   const nodes = await createNodes(wanted, { directory, network, processes, programs, api });
   const startedMs = realClock.monotonic();
   for (const node of nodes) {
-    for (const part of ['dataplane', 'gobgpd', 'router'] as const) node.start(part);
+    for (const part of partNames) node.start(part);
   }
   tell('nodes', describeNodes(nodes, wanted.vpp));
   const count = await loadManifests(
@@ -198,7 +198,7 @@ async function untilPodsRun(
 }
 
 function assertRunning(node: DemoNode): void {
-  for (const name of ['dataplane', 'gobgpd', 'router'] as const) {
+  for (const name of partNames) {
     const part = node.part(name);
     if (!part.isRunning()) throw new Error(`${part.name} has ended: see ${part.log}`);
   }

@@ -1,11 +1,12 @@
-import { once } from 'node:events';
 import type { CheckGroup } from './checks/check.ts';
 import { generic } from './checks/generic.ts';
+import { routingBasics } from './checks/routing.ts';
 import { shopChecks } from './checks/shop-checks.ts';
 import { type Cluster, createCluster } from './cluster.ts';
 import { type Options, parseOptions, usage } from './options.ts';
 import { findMissing } from './preflight.ts';
 import { createReport, runChecks } from './report.ts';
+import { superviseParts } from './supervise.ts';
 import { findVpp } from './vpp-config.ts';
 
 /**
@@ -50,19 +51,20 @@ async function runDemo(options: Options): Promise<number> {
       signal: stop.signal,
       tell: report.step,
     });
-    const all = options.manifests === undefined ? shopChecks(options.nodes) : [generic];
+    const all =
+      options.manifests === undefined ? shopChecks(options.nodes) : [routingBasics, generic];
     const groups = selectChecks(all, options.only);
     const { failed } = await runChecks(cluster, groups, report);
     if (!options.once) {
       explainUse(cluster, report.line);
-      if (!stop.signal.aborted) await once(stop.signal, 'abort');
+      await superviseParts(cluster.nodes, stop.signal, report.line);
       report.line('\ncleaning up');
     }
     if (options.keepLogs) report.line(`logs: ${cluster.directory}`);
     return failed === 0 ? 0 : 1;
   } catch (error) {
     if (error !== stop.signal.reason) throw error;
-    report.line(String(stop.signal.reason));
+    report.line(stop.signal.reason instanceof Error ? stop.signal.reason.message : '');
     return 1;
   }
 }
@@ -90,6 +92,7 @@ function explainUse(cluster: Cluster, line: (text?: string) => void): void {
   );
   line('  kvr show services; kvr show routes; kvr show peers; kvr show pods; kvr show errors');
   line();
+  line('  Kill any process of a node: it is started again, as a DaemonSet would.');
   line(`  ip netns exec ${cluster.network.client.netns} curl http://${node?.machine.ip4}:30080/`);
 }
 

@@ -9,7 +9,8 @@ import type { Programs } from './programs.ts';
 import { formatVppConfig, type VppInstall } from './vpp-config.ts';
 
 /** A part of a node that the demo starts, kills and starts again, as a DaemonSet would. */
-export type PartName = 'dataplane' | 'gobgpd' | 'router';
+export const partNames = ['dataplane', 'gobgpd', 'router'] as const;
+export type PartName = (typeof partNames)[number];
 
 /** One node: three processes in its network namespace. */
 export interface DemoNode {

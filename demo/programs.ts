@@ -1,11 +1,14 @@
 import { existsSync } from 'node:fs';
-import { mkdir, rm } from 'node:fs/promises';
+import { mkdir, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
 
 /** The project's folder. */
 export const projectDirectory = fileURLToPath(new URL('..', import.meta.url));
+
+const bundlesDirectory = join(projectDirectory, '.kvr');
+const bundlePrefix = 'demo-';
 
 /** JavaScript files that `node` starts without any loader: a restart takes 0.2 s, not 1 s. */
 export interface Programs extends AsyncDisposable {
@@ -29,7 +32,8 @@ const sources = {
  * stay outside of it and are found from there.
  */
 export async function bundlePrograms(): Promise<Programs> {
-  const directory = join(projectDirectory, '.kvr', `demo-${process.pid}`);
+  const directory = join(bundlesDirectory, `${bundlePrefix}${process.pid}`);
+  await removeLeftovers();
   await mkdir(directory, { recursive: true });
   const entries = Object.entries(sources).filter(([, file]) =>
     existsSync(join(projectDirectory, file)),
@@ -57,4 +61,14 @@ export async function bundlePrograms(): Promise<Programs> {
     relay: program('relay'),
     [Symbol.asyncDispose]: () => rm(directory, { recursive: true, force: true }),
   };
+}
+
+/** Removes the bundles of demos whose process is gone: one killed with SIGKILL cannot. */
+async function removeLeftovers(): Promise<void> {
+  if (!existsSync(bundlesDirectory)) return;
+  for (const name of await readdir(bundlesDirectory)) {
+    if (!name.startsWith(bundlePrefix)) continue;
+    if (existsSync(`/proc/${name.slice(bundlePrefix.length)}`)) continue;
+    await rm(join(bundlesDirectory, name), { recursive: true, force: true });
+  }
 }
