@@ -10,10 +10,10 @@ import type { Ip, Prefix } from '../core/ip.ts';
 /** Names an interface in every table; also the tag that VPP keeps, so at most 63 bytes. */
 export type InterfaceName = string;
 
-export interface InterfaceRow {
+/** VPP opens a host interface by an AF_PACKET socket. */
+export interface AfPacketRow {
   readonly name: InterfaceName;
-  /** `afPacket`: VPP opens the host interface by an AF_PACKET socket. */
-  readonly kind: 'afPacket' | 'tap';
+  readonly kind: 'afPacket';
   readonly role: 'uplink' | 'host' | 'pod';
   /** Kernel name of the interface to open, at most 15 bytes. */
   readonly hostInterface: string;
@@ -22,6 +22,23 @@ export interface InterfaceRow {
   /** Bytes of an L3 packet. */
   readonly mtu: number;
 }
+
+/** VPP makes an interface in a pod's namespace; needs /dev/vhost-net. */
+export interface TapRow {
+  readonly name: InterfaceName;
+  readonly kind: 'tap';
+  readonly role: 'pod';
+  /** Path of the pod's network namespace, at most 63 bytes. */
+  readonly netns: string;
+  /** Name of the interface in the pod. */
+  readonly podInterface: string;
+  /** MAC address of the pod's side. */
+  readonly podMac: string;
+  readonly mac: string;
+  readonly mtu: number;
+}
+
+export type InterfaceRow = AfPacketRow | TapRow;
 
 /** An IPIP tunnel to another node. */
 export interface TunnelRow {

@@ -63,7 +63,8 @@ export const tables: { readonly [Name in Stage]: Table<RowTypes[Name]> } = {
   interfaces: table(
     'interfaces',
     (row) => row.name,
-    (row) => `${row.name} ${row.kind} ${row.hostInterface} mtu ${row.mtu}`,
+    (row) =>
+      `${row.name} ${row.kind} ${row.kind === 'tap' ? row.podInterface : row.hostInterface} mtu ${row.mtu}`,
   ),
   tunnels: table(
     'tunnels',

@@ -1,5 +1,7 @@
 import { hostPrefix } from '../core/ip.ts';
 import { emptyPlan, type Planner } from '../desired/plan.ts';
+import type { InterfaceRow } from '../desired/rows.ts';
+import type { Attachment } from '../model/facts.ts';
 import type { ChangedKeys, Facts } from '../model/store.ts';
 import { podInterfaceName, uplinkName } from './names.ts';
 
@@ -18,16 +20,7 @@ export const podPlanner: Planner<Facts, ChangedKeys> = {
     const name = podInterfaceName(attachment.hostInterface);
     return {
       rows: {
-        interfaces: [
-          {
-            name,
-            kind: attachment.kind === 'tap' ? 'tap' : 'afPacket',
-            role: 'pod',
-            hostInterface: attachment.hostInterface,
-            mac: attachment.gatewayMac,
-            mtu: attachment.mtu,
-          },
-        ],
+        interfaces: [planInterface(name, attachment)],
         addresses: [{ kind: 'borrowed', interface: name, from: uplinkName }],
         neighbours: attachment.ips.map((ip) => ({ interface: name, ip, mac: attachment.mac })),
         natInterfaces: [{ interface: name, role: 'pod' }],
@@ -41,3 +34,18 @@ export const podPlanner: Planner<Facts, ChangedKeys> = {
     };
   },
 };
+
+function planInterface(name: string, attachment: Attachment): InterfaceRow {
+  const { mtu, gatewayMac: mac } = attachment;
+  if (attachment.kind === 'veth')
+    return {
+      name,
+      kind: 'afPacket',
+      role: 'pod',
+      hostInterface: attachment.hostInterface,
+      mac,
+      mtu,
+    };
+  const { netns, ifName, mac: podMac } = attachment;
+  return { name, kind: 'tap', role: 'pod', netns, podInterface: ifName, podMac, mac, mtu };
+}

@@ -81,6 +81,24 @@ describe('podPlanner', () => {
     ]);
   });
 
+  it('lets VPP make the interface in the pod where taps are used', () => {
+    const store = cluster();
+    const pod = { ...attachment('tap1', '10.244.1.5'), kind: 'tap' as const };
+    store.commit('attachments', [[pod.key, pod]]);
+    assert.deepEqual(podPlanner.plan(store.facts, pod.key).rows.interfaces, [
+      {
+        name: 'pod-tap1',
+        kind: 'tap',
+        role: 'pod',
+        netns: '/run/netns/tap1',
+        podInterface: 'eth0',
+        podMac: '02:00:00:00:01:01',
+        mac: '02:00:00:00:01:02',
+        mtu: 1480,
+      },
+    ]);
+  });
+
   it('plans nothing for a pod that is gone', () => {
     assert.deepEqual(podPlanner.plan(cluster().facts, 'gone').rows, {});
   });

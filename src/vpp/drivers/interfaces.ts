@@ -1,7 +1,10 @@
+import { addressWithLength } from '../../../native/vpp-api/address.ts';
 import { af_packet_flags, af_packet_mode } from '../../../native/vpp-api/catalogue/af-packet.ts';
 import { if_status_flags } from '../../../native/vpp-api/catalogue/interface-types.ts';
+import { tap_flags } from '../../../native/vpp-api/catalogue/tapv2.ts';
 import { VppError } from '../../../native/vpp-api/errors.ts';
-import type { InterfaceRow, LinkStateRow } from '../../desired/rows.ts';
+import type { AfPacketRow, InterfaceRow, LinkStateRow, TapRow } from '../../desired/rows.ts';
+import { tables } from '../../desired/tables.ts';
 import type { Held } from '../../reconcile/driver.ts';
 import {
   interfaceAlreadyExists,
@@ -10,6 +13,7 @@ import {
   type VppDriverParts,
   type VppSession,
 } from '../session.ts';
+import { unspecified } from './addresses.ts';
 
 /**
  * AF_PACKET ring: frames hold the largest MTU; 32 frames a block, because VPP maps all blocks
@@ -22,39 +26,35 @@ const framesPerBlock = 32;
 export const interfaceParts: VppDriverParts<InterfaceRow> = {
   async dump(session) {
     session.handles.clearInterfaces();
-    const [details, hostNames] = await Promise.all([
+    const [details, hostNames, taps] = await Promise.all([
       dumpInterfaces(session),
       hostInterfaces(session),
+      dumpTaps(session),
     ]);
     const held: Held<InterfaceRow>[] = [];
     for (const entry of details) {
       if (!entry.tag.startsWith(tagPrefix)) continue;
       const name = entry.tag.slice(tagPrefix.length);
       session.handles.setInterface(name, entry.sw_if_index);
+      const common = { name, mac: entry.l2_address, mtu: entry.mtu[0] ?? 0 };
       const hostInterface = hostNames.get(entry.sw_if_index);
-      if (hostInterface === undefined) continue;
-      const mtu = entry.mtu[0] ?? 0;
-      const row = {
-        name,
-        kind: 'afPacket' as const,
-        role: roleOf(name),
-        hostInterface,
-        mac: entry.l2_address,
-        mtu,
-      };
-      held.push({ key: name, row });
+      const tap = taps.get(entry.sw_if_index);
+      if (hostInterface !== undefined) {
+        const row = { ...common, kind: 'afPacket' as const, role: roleOf(name), hostInterface };
+        held.push({ key: name, row });
+      } else if (tap !== undefined)
+        held.push({ key: name, row: { ...common, ...tap, kind: 'tap', role: 'pod' } });
     }
     return held;
   },
   async put(session, row, from) {
-    if (row.kind === 'tap') throw new Error('tap interfaces need /dev/vhost-net on this host');
     if (from !== undefined && !sameDevice(from, row)) {
       await removeInterface(session, row.name, from);
       // Its addresses, routes and features went with it.
       session.readopt();
     }
     const known = session.handles.interfaces.get(row.name);
-    const swIfIndex = known ?? (await createAfPacket(session, row));
+    const swIfIndex = known ?? (await createInterface(session, row));
     session.handles.setInterface(row.name, swIfIndex);
     await Promise.all([
       session.connection.request('sw_interface_set_mtu', {
@@ -112,8 +112,9 @@ export async function tagInterface(
   });
 }
 
+/** Everything but the MTU is fixed when VPP makes the interface. */
 function sameDevice(a: InterfaceRow, b: InterfaceRow): boolean {
-  return a.kind === b.kind && a.hostInterface === b.hostInterface && a.mac === b.mac;
+  return tables.interfaces.equal(a, { ...b, mtu: a.mtu });
 }
 
 function roleOf(name: string): InterfaceRow['role'] {
@@ -125,7 +126,71 @@ async function hostInterfaces(session: VppSession): Promise<Map<number, string>>
   return new Map(details.map((entry) => [entry.sw_if_index, entry.host_if_name]));
 }
 
-async function createAfPacket(session: VppSession, row: InterfaceRow): Promise<number> {
+function createInterface(session: VppSession, row: InterfaceRow): Promise<number> {
+  return row.kind === 'tap' ? createTap(session, row) : createAfPacket(session, row);
+}
+
+type Tap = Pick<TapRow, 'netns' | 'podInterface' | 'podMac'>;
+
+async function dumpTaps(session: VppSession): Promise<Map<number, Tap>> {
+  const { connection } = session;
+  if (!connection.supports('sw_interface_tap_v2_dump')) return new Map();
+  const details = await connection.dump('sw_interface_tap_v2_dump', { sw_if_index: none });
+  return new Map(
+    details.map((entry) => [
+      entry.sw_if_index,
+      {
+        netns: entry.host_namespace,
+        podInterface: entry.host_if_name,
+        podMac: entry.host_mac_addr,
+      },
+    ]),
+  );
+}
+
+/** `string host_namespace[64]` with its closing NUL. */
+const netnsMaxBytes = 63;
+
+/**
+ * Persistent, and attached to when it exists: the pod keeps its interface with its addresses
+ * while VPP is away. Not run where these lines were written: no /dev/vhost-net.
+ */
+async function createTap(session: VppSession, row: TapRow): Promise<number> {
+  if (Buffer.byteLength(row.netns) > netnsMaxBytes)
+    throw new Error(`the path ${row.netns} has more than ${netnsMaxBytes} bytes`);
+  const reply = await session.connection.request('tap_create_v3', {
+    id: none,
+    use_random_mac: false,
+    mac_address: row.mac,
+    num_rx_queues: 1,
+    num_tx_queues: 1,
+    tx_ring_sz: 0,
+    rx_ring_sz: 0,
+    host_mtu_set: true,
+    host_mtu_size: row.mtu,
+    host_mac_addr_set: true,
+    host_mac_addr: row.podMac,
+    host_ip4_prefix_set: false,
+    host_ip4_prefix: addressWithLength(unspecified[4], 0),
+    host_ip6_prefix_set: false,
+    host_ip6_prefix: addressWithLength(unspecified[6], 0),
+    host_ip4_gw_set: false,
+    host_ip4_gw: unspecified[4],
+    host_ip6_gw_set: false,
+    host_ip6_gw: unspecified[6],
+    tap_flags: tap_flags.TAP_API_FLAG_PERSIST | tap_flags.TAP_API_FLAG_ATTACH,
+    host_namespace_set: true,
+    host_namespace: row.netns,
+    host_if_name_set: true,
+    host_if_name: row.podInterface,
+    host_bridge_set: false,
+    host_bridge: '',
+    tag: tagPrefix + row.name,
+  });
+  return reply.sw_if_index;
+}
+
+async function createAfPacket(session: VppSession, row: AfPacketRow): Promise<number> {
   try {
     const reply = await session.connection.request('af_packet_create_v3', {
       mode: af_packet_mode.AF_PACKET_API_MODE_ETHERNET,
@@ -151,7 +216,7 @@ async function createAfPacket(session: VppSession, row: InterfaceRow): Promise<n
 /** A daemon that died between create and tag left it behind. */
 async function adoptUntagged(
   session: VppSession,
-  row: InterfaceRow,
+  row: AfPacketRow,
   cause: unknown,
 ): Promise<number> {
   for (const [swIfIndex, hostInterface] of await hostInterfaces(session))
@@ -166,9 +231,13 @@ async function removeInterface(
 ): Promise<void> {
   const swIfIndex = session.handles.interfaces.get(name);
   if (swIfIndex === undefined) return;
-  const hostInterface = from?.hostInterface ?? (await hostInterfaces(session)).get(swIfIndex);
-  if (hostInterface !== undefined)
-    await session.connection.request('af_packet_delete', { host_if_name: hostInterface });
+  if (from?.kind === 'tap')
+    await session.connection.request('tap_delete_v2', { sw_if_index: swIfIndex });
+  else {
+    const hostInterface = from?.hostInterface ?? (await hostInterfaces(session)).get(swIfIndex);
+    if (hostInterface !== undefined)
+      await session.connection.request('af_packet_delete', { host_if_name: hostInterface });
+  }
   session.handles.removeInterface(name);
 }
 
