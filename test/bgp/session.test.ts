@@ -170,6 +170,7 @@ for (const version of [3, 4] as const) {
       await until('established again', async () => (await state()) === 'established');
       await until('the withdrawn route is gone', () => b.learned().length === 1);
       clearInterval(look);
+      seen.b.add(b.learned().join());
       assert.deepEqual([...seen.b], [learnedOfA.join(), learnedOfA[0]], 'at the one that crashed');
       // RFC 4724: the neighbour keeps what the crashed one announced.
       assert.deepEqual([...seen.a], ['10.2.0.0/24 via 192.0.2.2'], 'at its neighbour');
