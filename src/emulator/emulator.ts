@@ -1,11 +1,15 @@
 import { Duplex } from 'node:stream';
 import { type Clock, realClock } from '../core/clock.ts';
 import { aclAnswers } from './api/acl.ts';
+import { addressAnswers } from './api/address.ts';
+import { afPacketAnswers } from './api/af-packet.ts';
 import { cnatAnswers } from './api/cnat.ts';
 import { type Connection, serveConnection } from './api/connection.ts';
 import { createFaults, type Faults } from './api/faults.ts';
 import { interfaceAnswers } from './api/interface.ts';
 import { ipAnswers } from './api/ip.ts';
+import { describeNeighbour, neighbourAnswers } from './api/neighbour.ts';
+import { puntAnswers } from './api/punt.ts';
 import { systemAnswers } from './api/system.ts';
 import { createMessageTable, type MessageTable } from './api/table.ts';
 import { tunnelAnswers } from './api/tunnel.ts';
@@ -76,6 +80,11 @@ export interface Emulator extends AsyncDisposable {
   renumber(): void;
 }
 
+const eventNames = ['sw_interface_event', 'ip_neighbor_event_v2'] as const;
+
+/** `IP_NEIGHBOR_API_EVENT_FLAG_ADDED`. */
+const neighbourAdded = 1;
+
 /** Frames that a port keeps for `take`. */
 const portFramesMax = 10_000;
 
@@ -98,8 +107,12 @@ export function createEmulator(options: EmulatorOptions = {}): Emulator {
         connection.send('sw_interface_event', { sw_if_index: one.index, flags, deleted });
     },
   };
+  plane.neighbours.onLearned = (neighbour) => {
+    const event = { flags: neighbourAdded, neighbor: describeNeighbour(neighbour) };
+    for (const connection of connections) connection.send('ip_neighbor_event_v2', event);
+  };
   const answers = allAnswers(world);
-  let table = createMessageTable(answers, ['sw_interface_event'], random);
+  let table = createMessageTable(answers, eventNames, random);
   let nextClient = 1;
 
   const serve = (stream: Duplex) => {
@@ -134,7 +147,7 @@ export function createEmulator(options: EmulatorOptions = {}): Emulator {
     inject: (interfaceName, bytes) => inject(plane, interfaceName, bytes),
     addPort: (name, portOptions) => ports.add(name, portOptions ?? {}),
     renumber() {
-      table = createMessageTable(answers, ['sw_interface_event'], random);
+      table = createMessageTable(answers, eventNames, random);
     },
     async [Symbol.asyncDispose]() {
       stopScan();
@@ -149,7 +162,11 @@ function allAnswers(world: World): Answers {
   return {
     ...systemAnswers(world),
     ...interfaceAnswers(world),
+    ...addressAnswers(world),
+    ...afPacketAnswers(world),
     ...ipAnswers(world),
+    ...neighbourAnswers(world),
+    ...puntAnswers(world),
     ...cnatAnswers(world),
     ...aclAnswers(world),
     ...tunnelAnswers(world),

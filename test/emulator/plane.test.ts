@@ -1,12 +1,13 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { ip, prefix } from '../../src/core/ip.ts';
-import { TcpFlag } from '../../src/emulator/packet/build.ts';
+import { addrFromIp, mac } from '../../src/emulator/address.ts';
+import { buildArp, buildFrame, TcpFlag } from '../../src/emulator/packet/build.ts';
 import { transportChecksumRight } from '../../src/emulator/packet/headers.ts';
 import { fragment4 } from '../../src/emulator/plane/fragment.ts';
 import { formatSteps } from '../../src/emulator/plane/packet.ts';
 import { createReassembly } from '../../src/emulator/plane/reassembly.ts';
-import { createRig, type Rig, route, show, tcp, udp, unset } from './rig.ts';
+import { createRig, macs, type Rig, route, show, tcp, udp, unset } from './rig.ts';
 
 describe('a packet is explained by the code that forwards it', () => {
   it('from the service to the backend', async () => {
@@ -233,6 +234,47 @@ describe('other nodes on the arcs', () => {
       assert.equal(macOf(port), macOf(port));
     }
     assert.equal(seen.size, 3);
+  });
+});
+
+describe('neighbours', () => {
+  it('are asked for, learned from the answer, told to who wants to know, and flushed', async () => {
+    await using rig = await createRig();
+    const uplink = rig.index.uplink ?? 0;
+    const events: string[] = [];
+    rig.vpp.events('ip_neighbor_event_v2', (event) =>
+      events.push(`${event.neighbor.ip_address} is ${event.neighbor.mac_address}`),
+    );
+    await rig.vpp.request('want_ip_neighbor_events_v2', {
+      enable: true,
+      pid: 1,
+      ip: ip('0.0.0.0'),
+      sw_if_index: unset,
+    });
+    const packet = () => udp('10.1.1.11:1', '192.0.2.50:2');
+    assert.deepEqual(rig.send('pod1', packet()), ['uplink: arp who-has 192.0.2.50 tell 192.0.2.1']);
+    // Asked a moment ago: not again for each packet.
+    assert.deepEqual(rig.send('pod1', udp('10.1.1.11:3', '192.0.2.50:2')), []);
+    const answer = buildArp({
+      operation: 2,
+      senderMac: mac('02:00:00:00:00:50'),
+      senderAddr: addrFromIp(ip('192.0.2.50')),
+      targetMac: mac(macs.uplink),
+      targetAddr: addrFromIp(ip('192.0.2.1')),
+    });
+    const frame = buildFrame(mac(macs.uplink), mac('02:00:00:00:00:50'), 0x0806, answer);
+    rig.emulator.inject('uplink', frame);
+    // A new flow: the first one is half made, as in VPP.
+    assert.deepEqual(rig.send('pod1', udp('10.1.1.11:4', '192.0.2.50:2')), [
+      'uplink: 192.0.2.1:1024 > 192.0.2.50:2 udp',
+    ]);
+    await rig.vpp.request('ip_neighbor_flush', { af: 0, sw_if_index: uplink });
+    const left = await rig.vpp.dump('ip_neighbor_dump', { sw_if_index: uplink, af: 0 });
+    assert.deepEqual(
+      left.map((one) => one.neighbor.ip_address),
+      ['192.0.2.254'],
+    );
+    assert.deepEqual(events, ['192.0.2.50 is 02:00:00:00:00:50']);
   });
 });
 

@@ -1,23 +1,8 @@
-import { randomBytes } from 'node:crypto';
-import { addressWithLength, splitAddressWithPrefix } from '../../../native/vpp-api/address.ts';
 import type { FieldsOf } from '../../../native/vpp-api/codec.ts';
-import {
-  type Addr,
-  addrFromIp,
-  addrInPrefix,
-  formatMac,
-  ipFromAddr,
-  isLinkLocal,
-  lastAddr,
-  type Mac,
-  mac,
-  maskAddr,
-} from '../address.ts';
-import { FibSourceId } from '../fib/fib.ts';
-import type { FibPath } from '../fib/paths.ts';
-import { ethernetInput } from '../plane/input.ts';
+import { formatMac, type Mac, mac } from '../address.ts';
 import { type Interface, isVirtual, noInterface } from '../plane/interfaces.ts';
-import { type Link, LinkError, type LinkEvents } from '../port/link.ts';
+import { removeAddress } from './address.ts';
+import { onInterface, sorted } from './lookup.ts';
 import { type Answers, Retval, type World } from './world.ts';
 
 /** `vl_api_if_status_flags_t`. */
@@ -25,18 +10,7 @@ const statusFlag = { adminUp: 1, linkUp: 2 } as const;
 
 /** Interfaces and their properties. Source: VPP v26.06 `vnet/interface_api.c`. */
 export function interfaceAnswers(world: World): Answers {
-  return {
-    ...propertyAnswers(world),
-    ...ownAddressAnswers(world),
-    ...loopbackAnswers(world),
-    ...afPacketAnswers(world),
-  };
-}
-
-/** Runs `act` on an interface, or gives VPP's error for an unknown one. */
-function onInterface(world: World, index: number, act: (one: Interface) => number) {
-  const one = world.plane.interfaces.get(index);
-  return { retval: one === undefined ? Retval.invalidSwIfIndex : act(one) };
+  return { ...propertyAnswers(world), ...loopbackAnswers(world) };
 }
 
 function propertyAnswers(world: World): Answers {
@@ -100,38 +74,6 @@ function propertyAnswers(world: World): Answers {
   };
 }
 
-function ownAddressAnswers(world: World): Answers {
-  const { interfaces } = world.plane;
-  return {
-    sw_interface_add_del_address: (fields) =>
-      onInterface(world, fields.sw_if_index, (one) => {
-        if (fields.del_all) {
-          for (const address of [...one.addresses]) removeAddress(world, one, address);
-          return 0;
-        }
-        const { address, length } = splitAddressWithPrefix(fields.prefix);
-        const given = { addr: addrFromIp(address), length };
-        return fields.is_add ? addAddress(world, one, given) : removeAddress(world, one, given);
-      }),
-    sw_interface_set_unnumbered(fields) {
-      // The names in the message are the wrong way round: `sw_if_index` lends.
-      const borrower = interfaces.get(fields.unnumbered_sw_if_index);
-      if (borrower === undefined) return { retval: Retval.invalidSwIfIndex };
-      if (fields.is_add && interfaces.get(fields.sw_if_index) === undefined)
-        return { retval: Retval.invalidSwIfIndex2 };
-      borrower.unnumbered = fields.is_add ? fields.sw_if_index : undefined;
-      return { retval: 0 };
-    },
-    sw_interface_ip6_enable_disable: (fields) =>
-      onInterface(world, fields.sw_if_index, (one) => {
-        if (fields.enable === one.ip6Enabled)
-          return fields.enable ? Retval.valueExist : Retval.ip6NotEnabled;
-        one.ip6Enabled = fields.enable;
-        return 0;
-      }),
-  };
-}
-
 function loopbackAnswers(world: World): Answers {
   return {
     create_loopback: (fields) => createLoopback(world, fields.mac_address, undefined),
@@ -151,10 +93,6 @@ function loopbackAnswers(world: World): Answers {
 }
 
 const noMac = '\0\0\0\0\0\0' as Mac;
-
-export function sorted(world: World): Interface[] {
-  return [...world.plane.interfaces.all.values()].toSorted((a, b) => a.index - b.index);
-}
 
 function describe(one: Interface): FieldsOf<'sw_interface_details'> {
   const flags = (one.adminUp ? statusFlag.adminUp : 0) | (one.linkUp ? statusFlag.linkUp : 0);
@@ -193,71 +131,6 @@ function linkMtu(one: Interface): number {
   return one.kind === 'tunnel' ? 65_516 : 9000;
 }
 
-interface Given {
-  readonly addr: Addr;
-  readonly length: number;
-}
-
-function addAddress(world: World, one: Interface, given: Given): number {
-  if (one.addresses.some((a) => a.addr === given.addr)) {
-    // Two checks of VPP meet here; which one speaks depends on the family (observed).
-    return given.addr.length === 4 ? Retval.addressInUse : Retval.duplicateIfAddress;
-  }
-  for (const other of world.plane.interfaces.all.values()) {
-    if (other === one || given.addr.length !== 4) continue;
-    const clash = other.addresses.some(
-      (a) =>
-        addrInPrefix(a.addr, given.addr, given.length) ||
-        addrInPrefix(given.addr, a.addr, a.length),
-    );
-    // VPP refuses subnets that overlap on two interfaces of one table.
-    if (clash && other.tableId[4] === one.tableId[4]) return Retval.addressInUse;
-  }
-  one.addresses.push(given);
-  putAddressRoutes(world, one, given, true);
-  return 0;
-}
-
-function removeAddress(world: World, one: Interface, given: Given): number {
-  const at = one.addresses.findIndex((a) => a.addr === given.addr && a.length === given.length);
-  if (at < 0) return Retval.addressNotFound;
-  one.addresses.splice(at, 1);
-  putAddressRoutes(world, one, given, false);
-  return 0;
-}
-
-/** The subnet is attached, the address is local; both under the source "interface". */
-function putAddressRoutes(world: World, one: Interface, given: Given, add: boolean): void {
-  const bits = given.addr.length * 8;
-  const tableId = one.tableId[bits === 32 ? 4 : 6];
-  const put = (addr: Addr, length: number, fields: Partial<FibPath>) => {
-    const path: FibPath = {
-      type: 0,
-      interface: one.index,
-      nextHop: undefined,
-      weight: 1,
-      preference: 0,
-      flags: 0,
-      tableId: 0,
-      ...fields,
-    };
-    world.plane.fib.put(tableId, { addr, length }, FibSourceId.interface, add ? [path] : []);
-  };
-  const shares = (other: Given) =>
-    other.length === given.length && addrInPrefix(other.addr, given.addr, given.length);
-  // The subnet stays while another address of the interface is in it.
-  const ownsSubnet = add || !one.addresses.some(shares);
-  if (ownsSubnet && given.length < bits && !isLinkLocal(given.addr))
-    put(given.addr, given.length, {});
-  if (ownsSubnet && bits === 32 && given.length <= 30) {
-    // The first and the last address of an IPv4 subnet are nobody's.
-    const first = maskAddr(given.addr, given.length);
-    put(first, 32, { type: 2, interface: undefined });
-    put(lastAddr(first, given.length), 32, { type: 2, interface: undefined });
-  }
-  put(given.addr, bits, { type: 1, nextHop: given.addr });
-}
-
 function createLoopback(world: World, wanted: string, instance: number | undefined) {
   const { interfaces } = world.plane;
   let number = instance ?? 0;
@@ -286,85 +159,4 @@ export function removeInterface(world: World, one: Interface): void {
   plane.interfaces.remove(one.index);
   plane.fib.touch();
   world.interfaceChanged(one, true);
-}
-
-function afPacketAnswers(world: World): Answers {
-  const { interfaces } = world.plane;
-  const closers = new Map<string, () => void>();
-  const byHost = (hostName: string) =>
-    sorted(world).find((one) => one.kind === 'af-packet' && one.hostName === hostName);
-  return {
-    af_packet_create_v3(fields) {
-      const hostName = fields.host_if_name;
-      const known = byHost(hostName);
-      if (known !== undefined) return { retval: Retval.ifAlreadyExists, sw_if_index: known.index };
-      const own = fields.use_random_hw_addr ? randomMac() : mac(fields.hw_addr);
-      let one: Interface | undefined;
-      const link = openLink(world, hostName, own, {
-        received: (frame) => {
-          if (one !== undefined) ethernetInput(world.plane, one, frame);
-        },
-        // VPP stays alive, and the interface stays "up" in its dump (facts).
-        vanished: () => {
-          if (one !== undefined) one.transmit = undefined;
-        },
-      });
-      if (typeof link === 'number') return { retval: link, sw_if_index: noInterface };
-      one = interfaces.add({
-        name: `host-${hostName}`,
-        kind: 'af-packet',
-        devType: 'af-packet',
-        mac: own,
-        hostName,
-      });
-      one.transmit = (frame) => link.transmit(frame);
-      closers.set(hostName, () => link.close());
-      return { retval: 0, sw_if_index: one.index };
-    },
-    af_packet_delete(fields) {
-      const one = byHost(fields.host_if_name);
-      if (one === undefined) return { retval: Retval.syscallError1 };
-      closers.get(fields.host_if_name)?.();
-      closers.delete(fields.host_if_name);
-      removeInterface(world, one);
-      return { retval: 0 };
-    },
-    *af_packet_dump() {
-      for (const one of sorted(world)) {
-        if (one.kind !== 'af-packet') continue;
-        yield { sw_if_index: one.index, host_if_name: one.hostName ?? '' };
-      }
-    },
-    af_packet_set_l4_cksum_offload: (fields) => ({
-      retval: interfaces.get(fields.sw_if_index) === undefined ? Retval.invalidSwIfIndex : 0,
-    }),
-  };
-}
-
-/** The link, or VPP's return value when there is none. */
-function openLink(world: World, hostName: string, own: Mac, events: LinkEvents): Link | number {
-  try {
-    return world.openLink(hostName, own, events) ?? Retval.invalidInterface;
-  } catch (error) {
-    if (error instanceof LinkError) return Retval.syscallError1;
-    throw error;
-  }
-}
-
-/** Locally administered, unicast. */
-function randomMac(): Mac {
-  return `\x02\xfe${randomBytes(4).toString('latin1')}` as Mac;
-}
-
-/** The addresses of an interface as the API gives them. */
-export function* addressDetails(
-  world: World,
-  index: number,
-  isIp6: boolean,
-): Iterable<FieldsOf<'ip_address_details'>> {
-  const one = world.plane.interfaces.get(index);
-  for (const { addr, length } of one?.addresses ?? []) {
-    if ((addr.length === 16) !== isIp6) continue;
-    yield { sw_if_index: index, prefix: addressWithLength(ipFromAddr(addr), length) };
-  }
 }

@@ -1,26 +1,16 @@
 import type { FieldsOf } from '../../../native/vpp-api/codec.ts';
 import { ip, prefixOf } from '../../core/ip.ts';
-import {
-  addrFromIp,
-  addrPrefix,
-  type Family,
-  formatMac,
-  ipFromAddr,
-  mac,
-  unspecifiedAddr,
-} from '../address.ts';
+import { addrFromIp, addrPrefix, type Family, ipFromAddr, unspecifiedAddr } from '../address.ts';
 import type { FibEntry } from '../fib/fib.ts';
 import type { FibPath } from '../fib/paths.ts';
 import { noInterface } from '../plane/interfaces.ts';
-import { puntKey } from '../plane/local.ts';
-import { addressDetails, sorted } from './interface.ts';
 import { type Answers, Retval, type World } from './world.ts';
 
 type ApiPath = FieldsOf<'ip_route_v2_details'>['route']['paths'][number];
 
-/** Tables, routes, addresses, neighbours. Source: VPP v26.06 `vnet/ip/ip_api.c`, `fib_api.c`. */
+/** Tables, routes, reassembly. Source: VPP v26.06 `vnet/ip/ip_api.c`, `fib_api.c`. */
 export function ipAnswers(world: World): Answers {
-  return { ...tableAnswers(world), ...routeAnswers(world), ...addressAnswers(world) };
+  return { ...tableAnswers(world), ...routeAnswers(world), ...reassemblyAnswers(world) };
 }
 
 function tableAnswers(world: World): Answers {
@@ -175,114 +165,15 @@ function emptyRoute(family: Family): FieldsOf<'ip_route_v2_details'>['route'] {
   return { table_id: 0, stats_index: 0, prefix: zero, src: 0, paths: [] };
 }
 
-function addressAnswers(world: World): Answers {
-  const { interfaces, neighbours } = world.plane;
+function reassemblyAnswers(world: World): Answers {
+  const { interfaces } = world.plane;
   return {
-    ip_address_dump: (fields) => addressDetails(world, fields.sw_if_index, fields.is_ipv6),
-    *ip_unnumbered_dump(fields) {
-      for (const one of sorted(world)) {
-        const wanted = fields.sw_if_index === noInterface || fields.sw_if_index === one.index;
-        if (!wanted || one.unnumbered === undefined) continue;
-        yield { sw_if_index: one.index, ip_sw_if_index: one.unnumbered };
-      }
-    },
-    ip_neighbor_add_del(fields) {
-      const { neighbor } = fields;
-      const failed = { retval: Retval.invalidSwIfIndex, stats_index: noInterface };
-      if (interfaces.get(neighbor.sw_if_index) === undefined) return failed;
-      const addr = addrFromIp(neighbor.ip_address);
-      if (!fields.is_add) {
-        const removed = neighbours.remove(neighbor.sw_if_index, addr);
-        return { retval: removed ? 0 : Retval.noSuchEntry, stats_index: noInterface };
-      }
-      neighbours.put({
-        interface: neighbor.sw_if_index,
-        addr,
-        mac: mac(neighbor.mac_address),
-        isStatic: (neighbor.flags & 1) !== 0,
-        flags: neighbor.flags & 3,
-        seen: world.plane.now(),
-      });
-      return { retval: 0, stats_index: 0 };
-    },
-    *ip_neighbor_dump(fields) {
-      for (const one of neighbours.all.values()) {
-        const wanted = fields.sw_if_index === noInterface || fields.sw_if_index === one.interface;
-        if (!wanted || (one.addr.length === 16) !== (fields.af === 1)) continue;
-        yield {
-          age: world.plane.now() - one.seen,
-          neighbor: {
-            sw_if_index: one.interface,
-            flags: one.flags,
-            mac_address: formatMac(one.mac),
-            ip_address: ipFromAddr(one.addr),
-          },
-        };
-      }
-    },
     ip_reassembly_enable_disable(fields) {
       const one = interfaces.get(fields.sw_if_index);
       if (one === undefined) return { retval: Retval.invalidSwIfIndex };
       // Type 0 is full reassembly; virtual reassembly changes no packet that we forward.
       if (fields.type === 0) one.reassembly = { 4: fields.enable_ip4, 6: fields.enable_ip6 };
       return { retval: 0 };
-    },
-    ...puntAnswers(world),
-  };
-}
-
-function puntAnswers(world: World): Answers {
-  const { plane } = world;
-  return {
-    set_punt(fields) {
-      const l4 = fields.punt.type === 0 ? fields.punt.punt.l4 : undefined;
-      // Only UDP and TCP by port; a single TCP port is refused. Source: `vnet/ip/punt.c`.
-      if (l4 === undefined || (l4.protocol !== 17 && l4.protocol !== 6))
-        return { retval: Retval.unspecified };
-      if (l4.protocol === 6 && l4.port !== 0xffff) return { retval: Retval.unspecified };
-      if (l4.protocol === 17 && l4.port === 0xffff)
-        plane.puntUdp[l4.af === 1 ? 6 : 4] = fields.is_add;
-      return { retval: 0 };
-    },
-    add_del_ip_punt_redirect_v2(fields) {
-      const { punt } = fields;
-      const family = punt.af === 1 ? 6 : 4;
-      const key = puntKey(family, punt.rx_sw_if_index);
-      const path = punt.paths[0] === undefined ? undefined : readPath(punt.paths[0]);
-      if (!fields.is_add || path?.interface === undefined) plane.punts.delete(key);
-      else {
-        plane.punts.set(key, {
-          receivedOn: punt.rx_sw_if_index,
-          family,
-          interface: path.interface,
-          nextHop: path.nextHop,
-        });
-      }
-      return { retval: 0 };
-    },
-    *ip_punt_redirect_v2_dump(fields) {
-      for (const redirect of plane.punts.values()) {
-        if (redirect.family !== (fields.af === 1 ? 6 : 4)) continue;
-        const wanted =
-          fields.sw_if_index === noInterface || fields.sw_if_index === redirect.receivedOn;
-        if (!wanted) continue;
-        const path: FibPath = {
-          type: 0,
-          interface: redirect.interface,
-          nextHop: redirect.nextHop,
-          weight: 1,
-          preference: 0,
-          flags: 0,
-          tableId: 0,
-        };
-        yield {
-          punt: {
-            rx_sw_if_index: redirect.receivedOn,
-            af: redirect.family === 6 ? 1 : 0,
-            paths: [describePath(path, redirect.family)],
-          },
-        };
-      }
     },
   };
 }

@@ -1,6 +1,6 @@
 import { formatEnd } from '../cnat/nodes.ts';
 import { noInterface } from '../plane/interfaces.ts';
-import { sorted } from './interface.ts';
+import { sorted } from './lookup.ts';
 import { type Answers, Retval, type World } from './world.ts';
 
 /** What `show_version` says; the daemon refuses releases before 26.06. */

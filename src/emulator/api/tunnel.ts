@@ -1,7 +1,8 @@
 import type { FieldsOf } from '../../../native/vpp-api/codec.ts';
 import { addrFromIp, ipFromAddr } from '../address.ts';
 import { type Interface, noInterface, type Tunnel } from '../plane/interfaces.ts';
-import { removeInterface, sorted } from './interface.ts';
+import { removeInterface } from './interface.ts';
+import { sorted } from './lookup.ts';
 import { type Answers, Retval, type World } from './world.ts';
 
 /** IPIP and GRE tunnels. Source: VPP v26.06 `vnet/ipip/ipip_api.c`, `plugins/gre/gre_api.c`. */

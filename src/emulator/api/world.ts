@@ -57,7 +57,7 @@ export interface World {
 }
 
 /** The events that the emulator sends. */
-export type EmulatedEvent = 'sw_interface_event';
+export type EmulatedEvent = 'sw_interface_event' | 'ip_neighbor_event_v2';
 
 /** The client that asks. */
 export interface Caller {

@@ -19,6 +19,8 @@ const neighboursMax = 100_000;
 const solicitSeconds = 0.1;
 
 export interface Neighbours {
+  /** Told about every neighbour that is learned anew or moves. */
+  onLearned: ((neighbour: Neighbour) => void) | undefined;
   readonly all: ReadonlyMap<string, Neighbour>;
   find(interfaceIndex: number, addr: Addr): Neighbour | undefined;
   put(neighbour: Neighbour): void;
@@ -34,7 +36,8 @@ export function createNeighbours(): Neighbours {
   const all = new Map<string, Neighbour>();
   const asked = new Map<string, number>();
   const key = (interfaceIndex: number, addr: Addr) => `${interfaceIndex} ${addr}`;
-  return {
+  const neighbours: Neighbours = {
+    onLearned: undefined,
     all,
     find: (interfaceIndex, addr) => all.get(key(interfaceIndex, addr)),
     put(neighbour) {
@@ -50,7 +53,16 @@ export function createNeighbours(): Neighbours {
       if (known?.isStatic === true) return;
       if (known === undefined && all.size >= neighboursMax) return;
       asked.delete(k);
-      all.set(k, { interface: interfaceIndex, addr, mac, isStatic: false, flags: 0, seen: now });
+      const learned = {
+        interface: interfaceIndex,
+        addr,
+        mac,
+        isStatic: false,
+        flags: 0,
+        seen: now,
+      };
+      all.set(k, learned);
+      if (known?.mac !== mac) neighbours.onLearned?.(learned);
     },
     mayAsk(interfaceIndex, addr, now) {
       const k = key(interfaceIndex, addr);
@@ -61,4 +73,5 @@ export function createNeighbours(): Neighbours {
       return true;
     },
   };
+  return neighbours;
 }
