@@ -1,6 +1,5 @@
 import type { Cluster } from '../cluster.ts';
 import { formatCounts, formatMs, plural } from '../figures.ts';
-import { isReady, type List, type Pod } from '../objects.ts';
 import type { LoadState } from '../pod-protocol.ts';
 import { until } from '../processes.ts';
 import {
@@ -12,9 +11,9 @@ import {
   nodeAt,
   untilAnswered,
 } from './check.ts';
+import { rolloutDeadlineMs, scaleBackend, waitForBackends } from './rollout.ts';
 import { shop } from './shop.ts';
 
-const rolloutDeadlineMs = 30_000;
 const loadIntervalMs = 20;
 const loadTimeoutMs = 3000;
 /** Requests to see after the last pod has left. */
@@ -31,7 +30,7 @@ export const changes: CheckGroup = {
         const before = await livePods(cluster, shop, 'backend');
         const started = performance.now();
         const load = await startLoad(cluster);
-        await scale(cluster, before.length + 2);
+        await scaleBackend(cluster, before.length + 2);
         const known = new Set(before.map((pod) => pod.name));
         const first = await until(
           'an answer from a new pod',
@@ -43,7 +42,7 @@ export const changes: CheckGroup = {
           },
         );
         const milliseconds = performance.now() - started;
-        await waitForPods(cluster, before.length + 2);
+        await waitForBackends(cluster, before.length + 2);
         const state = await load.read(true);
         expectNoFailures(state);
         return `${before.length} to ${before.length + 2}: ${first} answered ${formatMs(milliseconds)} after the patch, pod start included`;
@@ -54,8 +53,8 @@ export const changes: CheckGroup = {
       async run(cluster) {
         const load = await startLoad(cluster);
         const pods = await livePods(cluster, shop, 'backend');
-        await scale(cluster, 3);
-        await waitForPods(cluster, 3);
+        await scaleBackend(cluster, 3);
+        await waitForBackends(cluster, 3);
         const { sent } = await load.read(false);
         await until(
           'requests after the last pod left',
@@ -70,21 +69,6 @@ export const changes: CheckGroup = {
     },
   ],
 };
-
-function scale(cluster: Cluster, replicas: number): Promise<void> {
-  return cluster.kube.patch(`/apis/apps/v1/namespaces/${shop}/deployments/backend`, {
-    spec: { replicas },
-  });
-}
-
-/** Waits until the API has exactly so many pods, all ready: those that leave have left. */
-async function waitForPods(cluster: Cluster, count: number): Promise<void> {
-  await until(`${count} back-end pods`, rolloutDeadlineMs, cluster.signal, async () => {
-    const { items } = await cluster.kube.get<List<Pod>>(`/api/v1/namespaces/${shop}/pods`);
-    const pods = items.filter((pod) => pod.metadata.labels?.app === 'backend');
-    return pods.length === count && pods.every(isReady) ? true : undefined;
-  });
-}
 
 async function startLoad(cluster: Cluster) {
   const from = await livePodOn(cluster, nodeAt(cluster, 0), shop, 'frontend');

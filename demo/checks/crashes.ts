@@ -9,6 +9,7 @@ import {
   type CheckGroup,
   clusterIpOf,
   expect,
+  expectPods,
   type LivePod,
   livePodOn,
   livePods,
@@ -16,10 +17,13 @@ import {
   untilAnswered,
   volley,
 } from './check.ts';
+import { scaleBackend, waitForBackends } from './rollout.ts';
 import { shop } from './shop.ts';
 
 const recoveryDeadlineMs = 60_000;
 const streamTimeoutMs = 3000;
+/** Enough to hear of all five: 5 (4/5)^100 is 10^-9. */
+const catchUpCount = 100;
 /** One of three replicas at least is elsewhere: (2/3)^40 is 10^-7. */
 const streamAttempts = 40;
 /** The daemon forwards nothing: its death must not even delay a packet. Scheduling noise aside. */
@@ -56,6 +60,36 @@ export const crashes: CheckGroup = {
         expect(state.disordered === 0, `${plural(state.disordered, 'line')} out of order`);
         expect(state.longestGapMs <= gapMaxMs, `longest gap ${formatMs(state.longestGapMs)}`);
         return `${state.lines} lines from ${pod} through the ClusterIP, longest gap ${formatMs(state.longestGapMs)}; router ready again ${formatMs(backMs)} after its restart`;
+      },
+    },
+    {
+      name: 'pods come and go while the router is away: it catches up',
+      async run(cluster) {
+        const node = nodeAt(cluster, 0);
+        const from = await livePodOn(cluster, node, shop, 'frontend');
+        const to = await clusterIpOf(cluster, shop, 'backend');
+        const before = await livePods(cluster, shop, 'backend');
+        const figures: string[] = [];
+        for (const count of [before.length + 2, before.length]) {
+          await node.part('router').kill('SIGKILL');
+          await scaleBackend(cluster, count);
+          const restarted = realClock.monotonic();
+          node.start('router');
+          await waitForBackends(cluster, count);
+          await untilReady(cluster, node);
+          const pods = await livePods(cluster, shop, 'backend');
+          await until(
+            `${count} pods behind ${to.address}`,
+            recoveryDeadlineMs,
+            cluster.signal,
+            async () => {
+              expectPods((await volley(from.agent, to, catchUpCount)).answers, pods);
+              return true;
+            },
+          );
+          figures.push(`${formatMs(realClock.monotonic() - restarted)} for ${count} pods`);
+        }
+        return `${figures.join(', then ')}, each after a kill -9`;
       },
     },
     {
