@@ -36,14 +36,16 @@ export function createInterner(): Interner {
     labels(value, drop) {
       if (!isObject(value)) return noLabels;
       const labels: Record<string, string> = {};
-      let id = '';
+      const words: string[] = [];
       for (const [key, item] of Object.entries(value)) {
         if (typeof item !== 'string' || drop?.(key) === true) continue;
         labels[text(key)] = text(item);
-        // NUL is in no key or value, so different sets have different ids.
-        id += `${key}\0${item}\0`;
+        words.push(key, item);
       }
-      if (id === '') return noLabels;
+      if (words.length === 0) return noLabels;
+      // NUL is in no key or value, so different sets have different ids. Joined, not added up:
+      // that would leave a rope of pieces in memory.
+      const id = words.join('\0');
       const known = sets.get(id);
       if (known !== undefined) return known;
       if (sets.size >= poolLimit) sets = new Map();

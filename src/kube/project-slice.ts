@@ -86,10 +86,7 @@ function addressOf(
   family: 4 | 6,
   context: ProjectionContext,
 ): Ip | undefined {
-  const text = textOf(value);
-  const parsed = parseIp(text);
-  // The text as it came is one flat string; a built one is a rope of pieces, twice the size.
-  const address = parsed === text ? (text as Ip) : parsed;
+  const address = parseIp(textOf(value));
   const reason =
     address === undefined
       ? 'is not an IP address'
