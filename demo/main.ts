@@ -33,7 +33,7 @@ async function main(): Promise<number> {
 }
 
 async function runDemo(options: Options): Promise<number> {
-  const report = createReport((text) => process.stdout.write(text), process.stdout.isTTY === true);
+  const report = createReport((text) => process.stdout.write(text), process.stdout.columns);
   const stop = new AbortController();
   for (const name of ['SIGINT', 'SIGTERM'] as const) {
     process.once(name, () => stop.abort(new Error(`stopped by ${name}`)));
