@@ -26,6 +26,8 @@ export interface Loop {
   readonly appliedRevision: number;
   /** When the last round ended, ms since the epoch; undefined before the first. */
   readonly lastRoundMs: number | undefined;
+  /** For how long the round of now runs, ms; undefined between rounds. */
+  readonly roundRunningMs: number | undefined;
   /** When the oldest change arrived that is not in force, ms since the epoch. */
   readonly oldestPendingMs: number | undefined;
   /**
@@ -72,6 +74,8 @@ interface State {
   appliedRevision: number;
   lastRoundMs: number | undefined;
   pendingSinceMs: number | undefined;
+  /** Monotonic start of the round that runs. */
+  roundStartMs: number | undefined;
   readonly waiters: Set<Waiter>;
 }
 
@@ -95,6 +99,7 @@ export function startLoop(options: LoopOptions): Loop {
     appliedRevision: 0,
     lastRoundMs: undefined,
     pendingSinceMs: undefined,
+    roundStartMs: undefined,
     waiters: new Set(),
   };
   return {
@@ -105,6 +110,10 @@ export function startLoop(options: LoopOptions): Loop {
     },
     get lastRoundMs() {
       return state.lastRoundMs;
+    },
+    get roundRunningMs() {
+      const { roundStartMs } = state;
+      return roundStartMs === undefined ? undefined : options.clock.monotonic() - roundStartMs;
     },
     get oldestPendingMs() {
       return state.pendingSinceMs;
@@ -124,6 +133,7 @@ async function run(
   const { store, signal, clock } = options;
   while (!signal.aborted) {
     const startMs = clock.monotonic();
+    state.roundStartMs = startMs;
     const snapshot = store.takeSnapshot();
     planChanges(desired, snapshot);
     const mayDelete = (stage: Stage) =>
@@ -138,6 +148,7 @@ async function run(
       if (!signal.aborted) throw error;
       return;
     }
+    state.roundStartMs = undefined;
     await nextReason(options, reconciler, sessions);
     state.pendingSinceMs ??= clock.now();
   }

@@ -1,6 +1,7 @@
 import { loadConfig } from '../config/watch.ts';
 import { realClock as clock } from '../core/clock.ts';
 import type { Problem } from '../core/problem.ts';
+import { releaseUplink } from '../host/uplink.ts';
 import { loadKubeAccess } from '../kube/access.ts';
 import { watchKube } from '../kube/watch-kube.ts';
 import { createStore } from '../model/store.ts';
@@ -18,6 +19,7 @@ import {
   startEvents,
   startProbing,
   startServers,
+  uplinkStateFile,
 } from './start.ts';
 import { countConnects } from './target-metrics.ts';
 import type { DaemonView } from './view.ts';
@@ -104,8 +106,18 @@ function configArgument(args: readonly string[]): string {
   return (at < 0 ? undefined : args[at + 1]) ?? '/etc/kube-vpp-router/config.yaml';
 }
 
+/** `--release-uplink`: gives the interface back to the kernel, for an uninstall. */
+async function releaseOnly(configPath: string): Promise<void> {
+  const loaded = await loadConfig(configPath);
+  if (!loaded.ok) throw new Error(`cannot read ${configPath}:\n${loaded.problem}`);
+  await releaseUplink(uplinkStateFile(loaded.value));
+}
+
 try {
-  await main(configArgument(process.argv.slice(2)), terminationSignal());
+  const args = process.argv.slice(2);
+  const configPath = configArgument(args);
+  if (args.includes('--release-uplink')) await releaseOnly(configPath);
+  else await main(configPath, terminationSignal());
 } catch (error) {
   process.stderr.write(`kube-vpp-router: ${errorText(error)}\n`);
   process.exitCode = 1;

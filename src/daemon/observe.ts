@@ -38,6 +38,12 @@ export interface Observed {
   readonly problems: () => readonly Problem[];
 }
 
+/**
+ * A round ends when every reply is in or its deadline has passed, which takes seconds; one that
+ * lasts this long will never end.
+ */
+const stuckMs = 300_000;
+
 /** Looks at the daemon; stores nothing. */
 export function observe(parts: Observed): DaemonView {
   const { store, loop } = parts;
@@ -52,7 +58,10 @@ export function observe(parts: Observed): DaemonView {
     }),
     tables: () => stages.map((stage) => tableView(loop, stage)),
     rows: (stage) => rowViews(loop, stage),
-    services: () => [...store.facts.services.values()].flatMap((s) => serviceViews(parts, s)),
+    services() {
+      const errors = errorsOf(loop, 'translations');
+      return [...store.facts.services.values()].flatMap((s) => serviceViews(parts, s, errors));
+    },
     pods: () => podViews(parts),
     problems: () => problemViews(parts),
     sources: () =>
@@ -110,12 +119,12 @@ function checks(parts: Observed): Check[] {
         ? `all in force at revision ${parts.loop.appliedRevision}`
         : `${failures.length} failed, first ${first.stage} ${first.key}: ${errorText(first.error)}`,
   };
-  const started = parts.loop.lastRoundMs !== undefined;
+  const runningMs = parts.loop.roundRunningMs ?? 0;
   const loop = {
     name: 'loop',
     gate: 'live' as const,
-    ok: started,
-    reason: started ? 'running' : 'the first round has not ended',
+    ok: runningMs < stuckMs,
+    reason: runningMs < stuckMs ? 'running' : `a round runs for ${Math.round(runningMs)} ms`,
   };
   return [loop, ...targets, ...sources, rows];
 }
@@ -170,7 +179,11 @@ function statusOf(
 }
 
 /** Every frontend that the Service should have; without usable endpoints there is no row. */
-function serviceViews(parts: Observed, service: Service): ServiceView[] {
+function serviceViews(
+  parts: Observed,
+  service: Service,
+  errors: ReadonlyMap<string, string>,
+): ServiceView[] {
   const nodeIps = parts.store.facts.uplink.get('uplink')?.addresses ?? [];
   return service.ports.flatMap((port) => {
     const clusterIps = service.clusterIps.map((vip) => ({
@@ -190,7 +203,7 @@ function serviceViews(parts: Observed, service: Service): ServiceView[] {
       const status =
         row === undefined
           ? { status: 'done' as const, error: '' }
-          : statusOf(parts.loop, 'translations', key, errorsOf(parts.loop, 'translations'));
+          : statusOf(parts.loop, 'translations', key, errors);
       return {
         service: port.name === '' ? service.key : `${service.key}:${port.name}`,
         kind,

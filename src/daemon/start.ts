@@ -145,13 +145,18 @@ export function startBgp(config: Config, store: Store, signal: AbortSignal, log:
   };
 }
 
+/** Where the claim of the uplink is recorded. */
+export function uplinkStateFile(config: Config): string {
+  return `${config.stateDir}/uplink.json`;
+}
+
 /** The interface is the one of the start; the prefixes behind VPP follow what is known. */
 function uplinkClaim(started: Config, facts: Facts): ClaimOptions {
   const { pods, services } = facts.config.get('config') ?? started;
   const podCidrs = facts.nodes.get(started.nodeName)?.podCidrs ?? [];
   return {
     interface: started.uplink.interface,
-    stateFile: `${started.stateDir}/uplink.json`,
+    stateFile: uplinkStateFile(started),
     prefixes: [...pods.clusterCidrs, ...services.cidrs, ...podCidrs],
   };
 }

@@ -31,8 +31,9 @@ export const stages = [
   'translations',
   'linkStates',
   'bgpServer',
-  'bgpPeers',
+  // Before the peers: a new GoBGP has all its paths when the first session tells that it has.
   'bgpPaths',
+  'bgpPeers',
 ] as const;
 
 export type Stage = (typeof stages)[number];

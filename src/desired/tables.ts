@@ -1,3 +1,4 @@
+import { compareText } from '../core/ip.ts';
 import type {
   AddressRow,
   BgpPathRow,
@@ -48,6 +49,11 @@ function formatPath(path: RoutePath): string {
   return path.nextHop === undefined
     ? `dev ${path.interface}`
     : `via ${path.nextHop} dev ${path.interface}`;
+}
+
+/** The order of a route's paths in rows: VPP has its own, and forgets ours. */
+export function sortPaths(paths: readonly RoutePath[]): RoutePath[] {
+  return paths.toSorted((a, b) => compareText(formatPath(a), formatPath(b)));
 }
 
 /** `[fd00::1]:80` or `10.0.0.1:80`. */

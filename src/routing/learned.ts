@@ -1,6 +1,7 @@
 import { familyOf, type Ip } from '../core/ip.ts';
 import { emptyPlan, type Planner } from '../desired/plan.ts';
 import type { RoutePath } from '../desired/rows.ts';
+import { sortPaths } from '../desired/tables.ts';
 import type { Config } from '../model/config.ts';
 import type { Uplink } from '../model/facts.ts';
 import type { ChangedKeys, Facts } from '../model/store.ts';
@@ -33,7 +34,10 @@ export const learnedRoutePlanner: Planner<Facts, ChangedKeys> = {
       const reason = `no way to next hop ${learned.nextHops.join(', ')}; the route is not used`;
       return { rows: {}, problems: [{ object: `Route/${owner}`, field: 'nextHop', reason }] };
     }
-    return { rows: { routes: [{ prefix: learned.prefix, paths }] }, problems: [] };
+    return {
+      rows: { routes: [{ prefix: learned.prefix, paths: sortPaths(paths) }] },
+      problems: [],
+    };
   },
 };
 

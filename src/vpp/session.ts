@@ -26,6 +26,9 @@ export const interfaceAlreadyExists = -79;
 /** VNET_API_ERROR_NO_SUCH_ENTRY: what was to be removed is gone already. */
 export const noSuchEntry = -6;
 
+/** VNET_API_ERROR_VALUE_EXIST: it is so already. */
+export const valueExists = -81;
+
 /** VPP's ids of address families. */
 export function familyCode(address: string): 0 | 1 {
   return address.includes(':') ? 1 : 0;

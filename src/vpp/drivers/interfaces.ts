@@ -12,6 +12,7 @@ import {
   tagPrefix,
   type VppDriverParts,
   type VppSession,
+  valueExists,
 } from '../session.ts';
 import { unspecified } from './addresses.ts';
 
@@ -61,10 +62,11 @@ export const interfaceParts: VppDriverParts<InterfaceRow> = {
         sw_if_index: swIfIndex,
         mtu: [row.mtu, 0, 0, 0],
       }),
-      session.connection.request('sw_interface_ip6_enable_disable', {
-        sw_if_index: swIfIndex,
-        enable: true,
-      }),
+      session.connection.request(
+        'sw_interface_ip6_enable_disable',
+        { sw_if_index: swIfIndex, enable: true },
+        { allow: [valueExists] },
+      ),
       tagInterface(session, swIfIndex, row.name),
     ]);
   },

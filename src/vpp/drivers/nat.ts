@@ -92,47 +92,53 @@ const policyTables: { readonly [Role in NatInterfaceRow['role']]: readonly numbe
 export const natInterfaceParts: VppDriverParts<NatInterfaceRow> = {
   async dump(session) {
     const entries = [...session.handles.interfaces];
-    const replies = await Promise.all(
-      entries.map(([, swIfIndex]) =>
-        session.connection.request('feature_is_enabled', {
-          arc_name: 'ip4-unicast',
-          feature_name: 'cnat-input-ip4',
-          sw_if_index: swIfIndex,
-        }),
-      ),
-    );
+    const enabled = await Promise.all(entries.map(([, index]) => isTranslating(session, index)));
     return entries
-      .filter((_, i) => replies[i]?.is_enabled === true)
+      .filter((_, i) => enabled[i])
       .map(([name]) => ({ key: name, row: { interface: name, role: natRoleOf(name) } }));
   },
   async put(session, row) {
     const swIfIndex = session.handles.need(row.interface);
+    // VPP counts: enabled twice, an interface translates no new flow at all (observed, 26.06).
+    const enabled = isTranslating(session, swIfIndex);
+    const policies = Object.values(cnat_snat_policy_table).map((table) =>
+      writePolicy(session, swIfIndex, table, policyTables[row.role].includes(table)),
+    );
+    await Promise.all(policies);
     // The feature last: where it is enabled, the maps are right.
-    await Promise.all([
-      ...Object.values(cnat_snat_policy_table).map((table) =>
-        writePolicy(session, swIfIndex, table, policyTables[row.role].includes(table)),
-      ),
-      session.connection.request('feature_cnat_enable_disable', {
-        sw_if_index: swIfIndex,
-        enable_disable: true,
-      }),
-    ]);
+    if (!(await enabled)) await enableTranslation(session, swIfIndex, true);
   },
   async remove(session, name) {
     const swIfIndex = session.handles.interfaces.get(name);
     if (swIfIndex === undefined) return;
     // VPP keeps the number in its maps and gives it to the next interface.
-    await Promise.all([
-      session.connection.request('feature_cnat_enable_disable', {
-        sw_if_index: swIfIndex,
-        enable_disable: false,
-      }),
-      ...Object.values(cnat_snat_policy_table).map((table) =>
-        writePolicy(session, swIfIndex, table, false),
-      ),
-    ]);
+    const policies = Object.values(cnat_snat_policy_table).map((table) =>
+      writePolicy(session, swIfIndex, table, false),
+    );
+    if (await isTranslating(session, swIfIndex)) await enableTranslation(session, swIfIndex, false);
+    await Promise.all(policies);
   },
 };
+
+async function isTranslating(session: VppSession, swIfIndex: number): Promise<boolean> {
+  const reply = await session.connection.request('feature_is_enabled', {
+    arc_name: 'ip4-unicast',
+    feature_name: 'cnat-input-ip4',
+    sw_if_index: swIfIndex,
+  });
+  return reply.is_enabled;
+}
+
+async function enableTranslation(
+  session: VppSession,
+  swIfIndex: number,
+  enable: boolean,
+): Promise<void> {
+  await session.connection.request('feature_cnat_enable_disable', {
+    sw_if_index: swIfIndex,
+    enable_disable: enable,
+  });
+}
 
 /** Flags of a translation, VPP src/plugins/cnat/cnat_types.h: ALLOC_PORT and NO_CLIENT. */
 const translationFlags = 1 | 8;

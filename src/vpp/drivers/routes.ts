@@ -2,8 +2,9 @@ import { fib_path_type } from '../../../native/vpp-api/catalogue/fib-types.ts';
 import { ip_proto } from '../../../native/vpp-api/catalogue/ip-types.ts';
 import { punt_type } from '../../../native/vpp-api/catalogue/punt.ts';
 import type { FieldsOf } from '../../../native/vpp-api/codec.ts';
-import { compareText, familyOf, type Ip, type Prefix } from '../../core/ip.ts';
+import { familyOf, type Ip, type Prefix } from '../../core/ip.ts';
 import type { PuntRow, RoutePath, RouteRow } from '../../desired/rows.ts';
+import { sortPaths } from '../../desired/tables.ts';
 import { familyCode, none, type VppDriverParts, type VppSession } from '../session.ts';
 import { unspecified } from './addresses.ts';
 
@@ -28,7 +29,9 @@ export const routeParts: VppDriverParts<RouteRow> = {
       const whole = paths.every((path) => path !== undefined);
       return {
         key: route.prefix,
-        row: whole ? { prefix: route.prefix, paths: sortPaths(paths) } : undefined,
+        row: whole
+          ? { prefix: route.prefix, paths: sortPaths(paths.filter((path) => path !== undefined)) }
+          : undefined,
       };
     });
   },
@@ -119,15 +122,6 @@ function readPath(session: VppSession, path: FibPath): RoutePath | undefined {
   return without
     ? { kind: 'forward', interface: name }
     : { kind: 'forward', interface: name, nextHop };
-}
-
-/** VPP returns paths in its own order; rows have them sorted. */
-function sortPaths(paths: readonly (RoutePath | undefined)[]): RoutePath[] {
-  const text = (path: RoutePath) =>
-    path.kind === 'forward' ? `${path.nextHop ?? ''} ${path.interface}` : path.kind;
-  return paths
-    .filter((path) => path !== undefined)
-    .toSorted((a, b) => compareText(text(a), text(b)));
 }
 
 async function writePunt(session: VppSession, row: PuntRow, isAdd: boolean): Promise<void> {

@@ -6,6 +6,7 @@ import {
   noSuchEntry,
   type VppDriverParts,
   type VppSession,
+  valueExists,
 } from '../session.ts';
 import { dumpInterfaces, tagInterface } from './interfaces.ts';
 
@@ -43,10 +44,11 @@ export const tunnelParts: VppDriverParts<TunnelRow> = {
         sw_if_index: swIfIndex,
         mtu: [row.mtu, 0, 0, 0],
       }),
-      session.connection.request('sw_interface_ip6_enable_disable', {
-        sw_if_index: swIfIndex,
-        enable: true,
-      }),
+      session.connection.request(
+        'sw_interface_ip6_enable_disable',
+        { sw_if_index: swIfIndex, enable: true },
+        { allow: [valueExists] },
+      ),
       tagInterface(session, swIfIndex, row.name),
     ]);
   },
