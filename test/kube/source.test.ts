@@ -172,9 +172,12 @@ for (const kind of testServers) {
       proxy.freeze();
       await writer.create(services, service(name));
       const resumed = proxy.nextRequest(/watch=1/);
-      await clock.advance(600_000 + 10_000);
-      const warned = rig.warnings.length > 0 ? rig.warnings[0] : await rig.nextWarning();
-      assert.match(warned ?? '', /silent for \d+ ms/);
+      // In steps: one long leap would also pass the deadlines of the requests that follow.
+      for (let ms = 0; rig.warnings.length === 0 && ms <= 610_000; ms += 10_000) {
+        await clock.advance(10_000);
+      }
+      const warned = rig.warnings[0] ?? (await rig.nextWarning());
+      assert.match(warned, /silent for \d+ ms/);
       await clock.advance(1000);
       await resumed;
       await rig.until(() => rig.store.facts.services.has(`default/${name}`));
