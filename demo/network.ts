@@ -45,6 +45,16 @@ const subnets = {
   second: { bridge: 'br1', prefix4: '198.51.100.', prefix6: '2001:db8:2::' },
 } as const satisfies Record<string, Subnet>;
 
+/**
+ * Of every namespace. For a second after an interface comes up, duplicate address detection keeps
+ * its link-local address from answering, and nobody else is here who could have it.
+ */
+const namespaceSysctls = {
+  'net/ipv6/conf/all/disable_ipv6': 0,
+  'net/ipv6/conf/default/disable_ipv6': 0,
+  'net/ipv6/conf/default/accept_dad': 0,
+};
+
 const namespacePrefix = 'kvr-demo-';
 
 /** Builds the namespaces. Names carry the pid, so that two demos can run at once. */
@@ -57,9 +67,7 @@ export async function createNetwork(nodeCount: number): Promise<Network> {
     await run('ip', ['netns', 'add', netns]);
     made.add(netns);
     await run('ip', ['-n', netns, 'link', 'set', 'lo', 'up']);
-    // For a second after an interface comes up, duplicate address detection keeps its link-local
-    // address from answering; nobody else is here who could have it.
-    await setSysctls(netns, { 'net/ipv6/conf/default/accept_dad': 0 });
+    await setSysctls(netns, namespaceSysctls);
     return netns;
   };
   const deleteNamespace = async (netns: string) => {

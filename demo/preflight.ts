@@ -58,9 +58,13 @@ async function findMissingKernelParts(): Promise<string[]> {
       'probe1',
     ]);
     await run('ip', ['-n', netns, 'link', 'add', 'probe2', 'type', 'bridge']);
+    const write = 'echo 0 > /proc/sys/net/ipv6/conf/default/accept_dad';
+    await run('ip', ['netns', 'exec', netns, 'sh', '-c', write]);
     return [];
   } catch (error) {
-    return [`a kernel with veth and bridge: ${String(error)}`];
+    return [
+      `a kernel with veth, bridge and IPv6, and a writable /proc/sys (in a container: --privileged): ${String(error)}`,
+    ];
   } finally {
     await run('ip', ['netns', 'delete', netns]);
   }
