@@ -1,10 +1,11 @@
 import { connectVpp } from '../../native/vpp-api/client.ts';
 import { realClock } from '../core/clock.ts';
 import type { TraceRequest, TraceView } from '../core/control-api.ts';
-import { type Ip, ip, parseIp, prefixContains } from '../core/ip.ts';
+import { familyOf, type Ip, parseIp, prefixContains } from '../core/ip.ts';
 import type { NeighbourRow, RouteRow, TranslationRow } from '../desired/rows.ts';
 import { type Stage, stages, type Table } from '../desired/table.ts';
 import { tables } from '../desired/tables.ts';
+import { addrFromIp } from '../emulator/address.ts';
 import { createEmulator, type Emulator } from '../emulator/emulator.ts';
 import { buildIp, icmpMessage, TcpFlag, tcpSegment, udpSegment } from '../emulator/packet/build.ts';
 import type { Store } from '../model/store.ts';
@@ -123,7 +124,7 @@ function entryOf(store: Store, source: Ip): string {
 const sourcePort = 49_152;
 
 function packetOf(request: TraceRequest, source: Ip, target: Ip): Buffer {
-  const v6 = ip(source).includes(':');
+  const v6 = familyOf(source) === 6;
   const empty = new Uint8Array(0);
   const sctpHeader = udpSegment(sourcePort, request.port, new Uint8Array(4));
   const payloads = {
@@ -133,5 +134,5 @@ function packetOf(request: TraceRequest, source: Ip, target: Ip): Buffer {
     icmp: [v6 ? 58 : 1, icmpMessage(v6 ? 128 : 8, 0, 1, new Uint8Array(8))],
   } as const;
   const [protocol, payload] = payloads[request.protocol];
-  return buildIp({ source: source as never, target: target as never, protocol, payload });
+  return buildIp({ source: addrFromIp(source), target: addrFromIp(target), protocol, payload });
 }
