@@ -1,0 +1,167 @@
+import { createApiServer } from '../src/apiserver/server.ts';
+import { realClock as clock } from '../src/core/clock.ts';
+import { ip } from '../src/core/ip.ts';
+import { startLoop } from '../src/daemon/loop.ts';
+import { loadKubeAccess } from '../src/kube/access.ts';
+import { createKubeClient } from '../src/kube/request.ts';
+import { watchKube } from '../src/kube/watch-kube.ts';
+import type { Config } from '../src/model/config.ts';
+import { createStore } from '../src/model/store.ts';
+import { createVppTarget } from '../src/vpp/target.ts';
+import { address } from './messages.ts';
+
+/** The other processes of the cluster bench: `api`, `list` and `daemon`. */
+const [, , role, ...args] = process.argv;
+const send = (message: object) => process.send?.(message);
+// The parent ends its children; a parent that died must not leave them.
+process.on('disconnect', () => process.exit(0));
+
+switch (role) {
+  case 'api':
+    await serveApi(args[0] ?? '', Number(args[1]));
+    break;
+  case 'list':
+    await listAlone(args[0] ?? '');
+    break;
+  case 'daemon':
+    await runDaemon(args[0] ?? '', args[1] ?? '', Number(args[2]));
+    break;
+  default:
+    throw new Error(`no role ${role}`);
+}
+
+async function serveApi(socketPath: string, services: number): Promise<void> {
+  const server = await createApiServer({ socketPath, endpointSlices: false });
+  for (let index = 0; index < services; index++) {
+    server.api.upsert(serviceObject(index) as never);
+    server.api.upsert(sliceObject(index, 0) as never);
+  }
+  process.on('message', async (message: { kind: string; changes: number }) => {
+    for (let change = 1; change <= message.changes; change++) {
+      server.api.upsert(sliceObject((change * 7919) % services, change) as never);
+      // One at a time: the next comes when this one is long in force.
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    }
+  });
+  send({ kind: 'ready' });
+}
+
+function serviceObject(index: number) {
+  return {
+    apiVersion: 'v1',
+    kind: 'Service',
+    metadata: { name: `service-${index}`, namespace: 'bench', labels: { app: `app-${index}` } },
+    spec: {
+      clusterIP: address(index, 11),
+      clusterIPs: [address(index, 11)],
+      ipFamilies: ['IPv4'],
+      ports: [{ name: 'http', port: 80, protocol: 'TCP', targetPort: 8080 }],
+      selector: { app: `app-${index}` },
+      type: 'ClusterIP',
+    },
+  };
+}
+
+/** Ten endpoints; one of them is another address after each change. */
+function sliceObject(index: number, change: number) {
+  return {
+    apiVersion: 'discovery.k8s.io/v1',
+    kind: 'EndpointSlice',
+    metadata: {
+      name: `service-${index}-abcde`,
+      namespace: 'bench',
+      labels: {
+        'kubernetes.io/service-name': `service-${index}`,
+        'endpointslice.kubernetes.io/managed-by': 'endpointslice-controller.k8s.io',
+      },
+    },
+    addressType: 'IPv4',
+    ports: [{ name: 'http', port: 8080, protocol: 'TCP' }],
+    endpoints: Array.from({ length: 10 }, (_, i) => ({
+      addresses: [address(i === 0 ? change : index * 10 + i, i === 0 && change > 0 ? 13 : 12)],
+      conditions: { ready: true, serving: true, terminating: false },
+      nodeName: `node-${(index + i) % 100}`,
+      targetRef: { kind: 'Pod', name: `pod-${index}-${i}`, namespace: 'bench' },
+    })),
+  };
+}
+
+/** Fetching and parsing every page, both kinds at once, and doing nothing with it. */
+async function listAlone(socket: string): Promise<void> {
+  const access = await loadKubeAccess({ kubeconfig: '', server: `unix:${socket}` });
+  const client = createKubeClient(access, clock);
+  const signal = new AbortController().signal;
+  const startMs = performance.now();
+  const list = async (path: string) => {
+    let next = '';
+    do {
+      const query = `?limit=500${next === '' ? '' : `&continue=${encodeURIComponent(next)}`}`;
+      const page = await client.request({ method: 'GET', path: path + query }, signal);
+      next = (page as { metadata?: { continue?: string } }).metadata?.continue ?? '';
+    } while (next !== '');
+  };
+  await Promise.all([list('/api/v1/services'), list('/apis/discovery.k8s.io/v1/endpointslices')]);
+  send({ kind: 'done', ms: performance.now() - startMs });
+}
+
+async function runDaemon(socket: string, vppSocket: string, services: number): Promise<void> {
+  const { signal } = new AbortController();
+  const store = createStore();
+  store.replace('config', new Map([['config', benchConfig]]));
+  for (const kind of ['uplink', 'attachments', 'learnedRoutes'] as const) store.markSynced(kind);
+  const vpp = createVppTarget({ connect: vppSocket, clock, signal });
+  while (vpp.session === undefined) await vpp.sessionChanged();
+  const received = new Map<string, number>();
+  let latenciesMs: number[] | undefined;
+  let wanted = 0;
+  const loop = startLoop({
+    store,
+    targets: [vpp],
+    clock,
+    signal,
+    onRound: (round) => {
+      for (const key of round.snapshot.changed.slices ?? []) {
+        const atMs = received.get(key);
+        received.delete(key);
+        if (atMs !== undefined) latenciesMs?.push(clock.monotonic() - atMs);
+      }
+      if (latenciesMs === undefined || latenciesMs.length < wanted) return;
+      send({ kind: 'latencies', latenciesMs });
+      latenciesMs = undefined;
+    },
+  });
+  process.on('message', (message: { changes: number }) => {
+    received.clear();
+    wanted = message.changes;
+    latenciesMs = [];
+  });
+  const access = await loadKubeAccess({ kubeconfig: '', server: `unix:${socket}` });
+  const startMs = performance.now();
+  const kube = watchKube({
+    store,
+    access,
+    clock,
+    signal,
+    log: { info: () => undefined, warn: console.error },
+    onProblems: (problems) => {
+      if (problems.length > 0) console.error(problems);
+    },
+    onReceived: (kind, key, atMs) => {
+      if (kind === 'slices') received.set(key, atMs);
+    },
+  });
+  await kube.synced;
+  const whole = () => loop.reconciler.appliedCount('translations') === services;
+  await loop.whenApplied(store.revision, AbortSignal.timeout(120_000), whole);
+  const ms = performance.now() - startMs;
+  const rssMb = process.memoryUsage().rss / 1e6;
+  send({ kind: 'applied', ms, rssMb });
+}
+
+const benchConfig = {
+  nodeName: 'node-0',
+  pods: { interfaceKind: 'auto', mtu: 1480, clusterCidrs: [] },
+  services: { cidrs: [], nodePortAddresses: [] },
+  bgp: { enabled: false, asn: 64512, port: 179, routerId: ip('192.0.2.1'), listenAddresses: [] },
+  overlay: { mode: 'none' },
+} as unknown as Config;

@@ -1,0 +1,66 @@
+import { spawn } from 'node:child_process';
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { basename, join } from 'node:path';
+import { findVpp, startVpp } from '../scripts/vpp.mjs';
+
+/** The data plane that is measured. */
+export interface Plane {
+  readonly kind: 'vpp' | 'embedded';
+  readonly apiSocket: string;
+  stop(): Promise<void>;
+}
+
+/** A fresh one: VPP without poll-sleep where there is a VPP, otherwise the embedded one. */
+export function startPlane(kind: Plane['kind']): Promise<Plane> {
+  return kind === 'vpp' ? startRealVpp() : startEmbedded();
+}
+
+export function defaultPlane(): Plane['kind'] {
+  return findVpp() === undefined ? 'embedded' : 'vpp';
+}
+
+async function startRealVpp(): Promise<Plane> {
+  const path = findVpp();
+  if (path === undefined) throw new Error('no VPP: set VPP_BIN, or use --dataplane embedded');
+  const running = await startVpp(path, startupConf);
+  return { kind: 'vpp', apiSocket: running.apiSocket, stop: running.stop };
+}
+
+/** The manifests' sizes, and no poll-sleep: the main thread answers as fast as it can. */
+function startupConf(directory: string): string {
+  return `unix { nodaemon nosyslog log ${directory}/vpp.log runtime-dir ${directory} cli-listen ${directory}/cli.sock }
+api-segment { prefix ${basename(directory)} }
+socksvr { socket-name ${directory}/api.sock }
+statseg { socket-name ${directory}/stats.sock page-size 4K size 64M }
+buffers { page-size 4K buffers-per-numa 8192 }
+memory { main-heap-size 2G main-heap-page-size 4K }
+plugins { plugin default { enable } plugin dpdk_plugin.so { disable } plugin ping_plugin.so { disable } }
+cnat { session-max 262144 session-cleanup-timeout 0.1 translation-db-buckets 65536 translation-db-memory 64M }
+`;
+}
+
+const embeddedStartMs = 10_000;
+
+async function startEmbedded(): Promise<Plane> {
+  const directory = mkdtempSync(join(tmpdir(), 'kvr-bench-'));
+  const apiSocket = join(directory, 'api.sock');
+  const child = spawn(process.execPath, ['dist/emulator.js', '--api-socket', apiSocket], {
+    stdio: 'ignore',
+  });
+  const ended = new Promise<void>((resolve) => child.once('close', () => resolve()));
+  const deadline = Date.now() + embeddedStartMs;
+  while (!existsSync(apiSocket)) {
+    if (Date.now() > deadline) throw new Error('the embedded data plane did not start');
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+  return {
+    kind: 'embedded',
+    apiSocket,
+    async stop() {
+      child.kill('SIGTERM');
+      await ended;
+      rmSync(directory, { recursive: true, force: true });
+    },
+  };
+}

@@ -1,0 +1,182 @@
+import { createGobgpClient } from '../src/bgp/client.ts';
+import { watchGobgp } from '../src/bgp/watch.ts';
+import { realClock as clock } from '../src/core/clock.ts';
+import { ip, prefix } from '../src/core/ip.ts';
+import { startLoop } from '../src/daemon/loop.ts';
+import type { Config } from '../src/model/config.ts';
+import type { Uplink } from '../src/model/facts.ts';
+import { createStore } from '../src/model/store.ts';
+import { createVppTarget } from '../src/vpp/target.ts';
+import { findGobgpd, startGobgpd } from '../test/bgp/gobgpd.ts';
+import { duration, type Figure, figure, median } from './figures.ts';
+import { address, openReplay, routes } from './messages.ts';
+import { type Plane, startPlane } from './plane.ts';
+
+const count = 100_000;
+const rounds = 3;
+const silent = { info: () => undefined, warn: () => undefined };
+
+/**
+ * 100,000 routes of a gobgpd that another one told them, into VPP's FIB. The limit is the slower
+ * of what gobgpd needs to stream them into nothing and what VPP needs for them replayed.
+ */
+export async function benchRoutes(kind: Plane['kind']): Promise<Figure[]> {
+  const program = findGobgpd()[3];
+  if (program === undefined) throw new Error('no gobgpd: install it, or set GOBGPD_BIN');
+  await using near = await startGobgpd(program, 1);
+  await using far = await startGobgpd(program, 2);
+  const signal = AbortSignal.timeout(300_000);
+  await connectBoth(near, far, signal);
+  await far.client.applyPaths(
+    Array.from({ length: count }, (_, index) => ({
+      prefix: prefix(`${address(index, 20)}/32`),
+      nextHop: ip(far.address),
+      withdraw: false,
+    })) as never,
+    signal,
+  );
+  await untilLearned(near.socket, signal);
+  const [streamed, replayed, whole]: [number[], number[], number[]] = [[], [], []];
+  for (let round = 0; round < rounds; round++) {
+    streamed.push(await streamAlone(near.socket, signal));
+    replayed.push(await replayAlone(kind));
+    whole.push(await intoFib(kind, near.socket));
+  }
+  const [streamMs, replayMs] = [median(streamed), median(replayed)];
+  return [
+    figure(
+      '100,000 routes from GoBGP into the FIB',
+      {
+        measured: duration(median(whole)),
+        limit: `slower of ${duration(streamMs)} stream, ${duration(replayMs)} replay`,
+      },
+      median(whole) / Math.max(streamMs, replayMs),
+      { atMost: 1.5 },
+    ),
+  ];
+}
+
+type Speaker = Awaited<ReturnType<typeof startGobgpd>>;
+
+async function connectBoth(a: Speaker, b: Speaker, signal: AbortSignal): Promise<void> {
+  const port = 17_900 + (process.pid % 1000);
+  for (const one of [a, b])
+    await one.client.startBgp(
+      {
+        asn: 64_512,
+        routerId: ip(one.address),
+        port,
+        listenAddresses: [ip(one.address)],
+      },
+      signal,
+    );
+  for (const [own, other] of [
+    [a, b],
+    [b, a],
+  ] as const)
+    await own.client.addPeer(
+      {
+        address: ip(other.address),
+        asn: 64_512,
+        port,
+        localAddress: ip(own.address),
+        families: [4],
+        holdTimeSeconds: 90,
+        passive: false,
+        description: 'bench',
+      },
+      signal,
+    );
+}
+
+async function untilLearned(socket: string, signal: AbortSignal): Promise<void> {
+  while ((await countStream(socket, signal, 2_000)) < count)
+    await new Promise((resolve) => setTimeout(resolve, 500));
+}
+
+/** Milliseconds until the whole table has come, decoded and thrown away. */
+async function streamAlone(socket: string, signal: AbortSignal): Promise<number> {
+  const startMs = performance.now();
+  await countStream(socket, signal, Number.POSITIVE_INFINITY);
+  return performance.now() - startMs;
+}
+
+/** Paths of a fresh watch, until there are enough or `maxMs` have passed. */
+async function countStream(socket: string, signal: AbortSignal, maxMs: number): Promise<number> {
+  await using client = createGobgpClient({ socket, clock });
+  const stop = new AbortController();
+  let seen = 0;
+  const timer = Number.isFinite(maxMs) ? setTimeout(() => stop.abort(), maxMs) : undefined;
+  const either = AbortSignal.any([signal, stop.signal]);
+  await client
+    .watch((event) => {
+      if (event.kind === 'paths') seen += event.paths.length;
+      if (seen >= count) stop.abort();
+    }, either)
+    .catch((error: unknown) => {
+      if (!stop.signal.aborted) throw error;
+    });
+  clearTimeout(timer);
+  return seen;
+}
+
+async function replayAlone(kind: Plane['kind']): Promise<number> {
+  const plane = await startPlane(kind);
+  try {
+    await using replay = await openReplay(plane.apiSocket);
+    return await replay.run(routes, count);
+  } finally {
+    await plane.stop();
+  }
+}
+
+/** Watch, store, plan, write: until the last reply of VPP. */
+async function intoFib(kind: Plane['kind'], socket: string): Promise<number> {
+  const plane = await startPlane(kind);
+  const stop = new AbortController();
+  const { signal } = stop;
+  const store = createStore();
+  store.replace('config', new Map([['config', benchConfig]]));
+  const vpp = createVppTarget({ connect: plane.apiSocket, clock, signal });
+  while (vpp.session === undefined) await vpp.sessionChanged();
+  const { sw_if_index } = (await vpp.connection?.request('create_loopback', {
+    mac_address: '02:00:00:00:00:09',
+  })) ?? { sw_if_index: 0 };
+  await vpp.connection?.request('sw_interface_tag_add_del', {
+    is_add: true,
+    sw_if_index,
+    tag: 'kvr:uplink',
+  });
+  const loop = startLoop({ store, targets: [vpp], clock, signal });
+  await loop.whenApplied(store.revision, AbortSignal.timeout(10_000));
+  // Only now: the uplink's own rows would ask for a network interface of this name.
+  store.replace('uplink', new Map([['uplink', benchUplink]]));
+  await using client = createGobgpClient({ socket, clock });
+  const startMs = performance.now();
+  await using _watch = watchGobgp({ client, store, clock, signal, log: silent });
+  while (loop.reconciler.appliedCount('routes') < count)
+    await new Promise((resolve) => setTimeout(resolve, 2));
+  const ms = performance.now() - startMs;
+  stop.abort(new Error('measured'));
+  await loop.finished;
+  await vpp[Symbol.asyncDispose]();
+  await plane.stop();
+  return ms;
+}
+
+const benchConfig = {
+  nodeName: 'node-0',
+  pods: { interfaceKind: 'auto', mtu: 1480, clusterCidrs: [] },
+  services: { cidrs: [], nodePortAddresses: [] },
+  bgp: { enabled: false },
+  overlay: { mode: 'none' },
+} as unknown as Config;
+
+const benchUplink: Uplink = {
+  interface: 'bench0',
+  addresses: [{ ip: ip('127.0.0.1'), length: 8 }],
+  gateways: [],
+  mtu: 1500,
+  mac: '02:00:00:00:00:09',
+  hostLink: { vppInterface: 'bench1', vppMac: '02:00:00:00:00:0a', hostMac: '02:00:00:00:00:0b' },
+};
