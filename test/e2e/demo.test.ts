@@ -1,3 +1,3 @@
 import { describeDemo } from './demo-suite.ts';
 
-describeDemo('the main job on the embedded data plane', { dataplane: 'embedded', nodes: 2 });
+describeDemo('the main job on the embedded data plane', { dataplane: 'embedded', nodes: 3 });

@@ -1,3 +1,3 @@
 import { describeDemo } from './demo-suite.ts';
 
-describeDemo('the main job on VPP', { dataplane: 'vpp', nodes: 2 });
+describeDemo('the main job on VPP', { dataplane: 'vpp', nodes: 3 });
