@@ -65,8 +65,16 @@ async function request(
   // The values exist before the time is taken, as in the daemon, where rows are planned before.
   const values = Array.from({ length: count }, (_, index) => fields(index));
   const startMs = performance.now();
-  await Promise.all(values.map((value) => connection.request(name, value)));
-  return performance.now() - startMs;
+  const errors: unknown[] = [];
+  await connection.requestAll(name, {
+    length: count,
+    fieldsOf: (index) => values[index] as never,
+    done: () => undefined,
+    failed: (_index, error) => errors.push(error),
+  });
+  const ms = performance.now() - startMs;
+  if (errors.length > 0) throw errors[0];
+  return ms;
 }
 
 /** ACLs are new ones each time: they would fill VPP's memory. */

@@ -58,6 +58,18 @@ export interface RequestOptions {
   readonly allow?: readonly number[];
 }
 
+/** Many requests of one kind. */
+export interface Requests<N extends RequestName> {
+  readonly length: number;
+  /** The fields of one; asked for when there is room to send it. May throw to fail that one. */
+  fieldsOf(index: number): FieldsOf<N>;
+  done(index: number, reply: FieldsOf<ReplyOf<N>>): void;
+  /** VPP refused it, or there was no reply. */
+  failed(index: number, error: unknown): void;
+  /** Negative retvals that are results, not errors. */
+  readonly allow?: readonly number[];
+}
+
 export interface VppConnection extends AsyncDisposable {
   readonly apiPath: string;
   /** What VPP says its version is; empty when it cannot say. */
@@ -70,6 +82,11 @@ export interface VppConnection extends AsyncDisposable {
     fields: FieldsOf<N>,
     options?: RequestOptions,
   ): Promise<FieldsOf<ReplyOf<N>>>;
+  /**
+   * Many requests, in order and pipelined, without a Promise for each; resolves when each is
+   * done or failed. Rejects, with nothing sent, when this VPP does not have the message.
+   */
+  requestAll<N extends RequestName>(name: N, requests: Requests<N>): Promise<void>;
   /** All details of a dump, or of a cursor stream up to its end. */
   dump<N extends DumpName | StreamName>(
     name: N,
@@ -110,12 +127,13 @@ export async function connectVpp(options: VppOptions): Promise<VppConnection> {
       const what = missing.map(nameCrcOf);
       throw new VppUnsupportedError('sockclnt_create', what, version);
     }
-    const { request, dump, events, assumeSnatAddresses, closed } = conversation;
+    const { request, requestAll, dump, events, assumeSnatAddresses, closed } = conversation;
     return {
       apiPath: options.path ?? '(stream)',
       version,
       supports,
       request,
+      requestAll,
       dump,
       events,
       assumeSnatAddresses,

@@ -1,20 +1,27 @@
 /** Requests and replies on a stream whose message table is known. */
 import type { Duplex } from 'node:stream';
-import { catalogue, type MessageName } from './catalogue/index.ts';
-import type { RequestOptions, VppConnection } from './client.ts';
+import { createBatch } from './batch.ts';
+import { catalogue, type MessageName, type RequestName } from './catalogue/index.ts';
+import type { RequestOptions, Requests, VppConnection } from './client.ts';
 import { type FieldsOf, nameCrcOf } from './codec.ts';
 import { createRetvalError, VppError, VppUnsupportedError } from './errors.ts';
 import { createExchanges, type ExchangeOptions } from './exchanges.ts';
 import type { MessageTable } from './handshake.ts';
 import { guardRequest, type HazardState, learnReply } from './hazards.ts';
-import { retvalAgain } from './retval.ts';
+import { retvalAgain, retvalOf } from './retval.ts';
 
 /** Calls that one cursor stream may take. */
 const maxStreamCalls = 10_000;
 
 type Conversation = Pick<
   VppConnection,
-  'request' | 'dump' | 'events' | 'assumeSnatAddresses' | 'closed' | typeof Symbol.asyncDispose
+  | 'request'
+  | 'requestAll'
+  | 'dump'
+  | 'events'
+  | 'assumeSnatAddresses'
+  | 'closed'
+  | typeof Symbol.asyncDispose
 >;
 
 export function createConversation(
@@ -55,6 +62,19 @@ export function createConversation(
     });
   };
 
+  const all = (name: RequestName, requests: Requests<RequestName>): Promise<void> => {
+    const reply = catalogue[name].reply as MessageName;
+    const missing = [name, reply].filter((message) => table.idOf(message) === undefined);
+    if (missing.length > 0) {
+      const error = new VppUnsupportedError(name, missing.map(nameCrcOf), version);
+      return Promise.reject(error);
+    }
+    if (requests.length === 0) return Promise.resolve();
+    return new Promise((resolve) => {
+      exchanges.startBatch(createBatch({ name, reply }, requests, { hazards, resolve }));
+    });
+  };
+
   const dump = async (name: MessageName, fields: object, request: RequestOptions | undefined) => {
     const { reply, details } = catalogue[name];
     const items: unknown[] = [];
@@ -75,6 +95,7 @@ export function createConversation(
 
   return {
     request: call as unknown as Conversation['request'],
+    requestAll: all as unknown as Conversation['requestAll'],
     dump: dump as unknown as Conversation['dump'],
     events: exchanges.events,
     assumeSnatAddresses() {
@@ -83,8 +104,4 @@ export function createConversation(
     closed: exchanges.closed,
     [Symbol.asyncDispose]: exchanges.end,
   };
-}
-
-function retvalOf(reply: unknown): number {
-  return (reply as { readonly retval?: number }).retval ?? 0;
 }

@@ -1,13 +1,15 @@
 /** Exchanges on a stream whose message table is known: sending, matching, giving up. */
 import type { Duplex } from 'node:stream';
 import type { Clock } from '../../src/core/clock.ts';
+import { type BatchInProgress, nextOfBatch, restOfBatch } from './batch.ts';
 import { catalogue, type EventName, type MessageName } from './catalogue/index.ts';
-import { codecOf, decodeHeader, type FieldsOf, messageId } from './codec.ts';
+import { codecOf, type FieldsOf, messageId } from './codec.ts';
 import { VppClosedError, VppError, VppTimeoutError } from './errors.ts';
 import { createDeframer } from './frame.ts';
 import type { MessageTable } from './handshake.ts';
 import {
   type Answer,
+  type Batch,
   createInFlight,
   type Exchange,
   type InFlight,
@@ -47,6 +49,8 @@ export interface ExchangeRequest {
 /** The exchanges of one connection. */
 export interface Exchanges {
   start(request: ExchangeRequest): Promise<Answer>;
+  /** Sends all requests of a batch, in order, as the window allows. */
+  startBatch(batch: Batch): void;
   events<N extends EventName>(name: N, callback: (event: FieldsOf<N>) => void): () => void;
   readonly closed: Promise<VppError>;
   end(): Promise<void>;
@@ -120,6 +124,15 @@ export function createExchanges(
         sender.submit(createExchange(request, resolve, reject));
       });
     },
+    startBatch(batch) {
+      if (over === undefined && !ending) {
+        sender.submitBatch(batch);
+        return;
+      }
+      const text = over?.message ?? 'the connection is being closed';
+      for (let index = 0; index < batch.length; index++)
+        batch.failed(index, new VppClosedError(batch.name, text, { cause: over }));
+    },
     async end() {
       if (over === undefined && !ending) {
         ending = true;
@@ -157,7 +170,8 @@ function createSender(
   options: ExchangeOptions,
 ) {
   const writer = createMessageWriter(stream);
-  const waiting = createWaiting<Exchange>(options.maxWaiting);
+  const waiting = createWaiting<Exchange | BatchInProgress>(options.maxWaiting);
+  let batch: BatchInProgress | undefined;
   const idOf = (name: MessageName): number => table.idOf(name) ?? 0;
   let context = 0;
 
@@ -177,17 +191,36 @@ function createSender(
     }
     inFlight.add(context, exchange);
   };
+  const next = (): Exchange | undefined => {
+    if (batch !== undefined && batch.next < batch.of.length) return nextOfBatch(batch);
+    const item = waiting.shift();
+    batch = item !== undefined && 'of' in item ? item : undefined;
+    return item !== undefined && 'of' in item ? next() : item;
+  };
   const pump = (): void => {
     while (inFlight.size < options.windowRequests) {
       if (inFlight.size > 0 && inFlight.bytes >= options.windowBytes) return;
-      const exchange = waiting.shift();
+      const exchange = next();
       if (exchange === undefined) return;
       if (!exchange.settled) send(exchange);
     }
   };
+  const clear = (): Exchange[] => {
+    const items = [...(batch === undefined ? [] : [batch]), ...waiting.clear()];
+    batch = undefined;
+    return items.flatMap((item) => ('of' in item ? restOfBatch(item) : [item]));
+  };
   return {
     pump,
-    clear: waiting.clear,
+    clear,
+    submitBatch(of: Batch): void {
+      if (waiting.push({ of, next: 0 })) {
+        pump();
+        return;
+      }
+      const reason = new VppError(of.name, `more than ${options.maxWaiting} requests wait`);
+      for (let index = 0; index < of.length; index++) of.failed(index, reason);
+    },
     /** Sends at once, whatever waits. */
     sendLast(exchange: Exchange): void {
       send(exchange);
@@ -215,7 +248,12 @@ function createReceiver(table: MessageTable, inFlight: InFlight, log: Log) {
     for (const callback of callbacks) callback(event as never);
   };
   const answer = (name: MessageName, bytes: Buffer): void => {
-    const { context } = decodeHeader(name, bytes);
+    // Every reply begins with its id and the context of its request.
+    if (bytes.length < 6) {
+      log('message ignored', { name });
+      return;
+    }
+    const context = bytes.readUInt32BE(2);
     const exchange = inFlight.get(context);
     if (exchange === undefined) {
       log('late reply', { name, context });
@@ -267,6 +305,8 @@ function createExchange(
     settled: false,
     resolve,
     reject,
+    batch: undefined,
+    index: 0,
     unlisten: undefined,
   };
   if (signal !== undefined) listen(exchange, signal);

@@ -28,8 +28,26 @@ export interface Exchange {
   settled: boolean;
   readonly resolve: (answer: Answer) => void;
   readonly reject: (reason: unknown) => void;
+  /** What it is one of, and its place there; then `resolve` and `reject` are not called. */
+  readonly batch: Batch | undefined;
+  readonly index: number;
   /** Stops listening to the caller's signal. */
   unlisten: (() => void) | undefined;
+}
+
+/**
+ * Many requests of one kind as one thing. An exchange of it exists only while it is in flight,
+ * and there is no Promise for each: a hundred thousand of those are what the garbage collector
+ * spends its time on.
+ */
+export interface Batch {
+  readonly name: MessageName;
+  readonly reply: MessageName;
+  readonly length: number;
+  /** The fields of one request; may throw, which fails that request. */
+  fieldsOf(index: number): unknown;
+  answered(index: number, reply: unknown): void;
+  failed(index: number, reason: unknown): void;
 }
 
 /** What ended an exchange, and the details before it. */
@@ -45,7 +63,8 @@ export function resolveExchange(exchange: Exchange, reply: unknown): void {
   if (exchange.settled) return;
   exchange.settled = true;
   exchange.unlisten?.();
-  exchange.resolve({ reply, items: exchange.items ?? [] });
+  if (exchange.batch !== undefined) exchange.batch.answered(exchange.index, reply);
+  else exchange.resolve({ reply, items: exchange.items ?? [] });
 }
 
 /** Settles an exchange with a failure, unless it is settled. */
@@ -53,7 +72,8 @@ export function rejectExchange(exchange: Exchange, reason: unknown): void {
   if (exchange.settled) return;
   exchange.settled = true;
   exchange.unlisten?.();
-  exchange.reject(reason);
+  if (exchange.batch !== undefined) exchange.batch.failed(exchange.index, reason);
+  else exchange.reject(reason);
 }
 
 /** Exchanges in flight, by context, in the order in which they were sent. */

@@ -127,3 +127,8 @@ export function formatRetval(retval: number): string {
   const name = retvalNames[String(retval)];
   return name === undefined ? String(retval) : `${name} (${retval})`;
 }
+
+/** The retval of a reply; 0 when it has none. */
+export function retvalOf(reply: unknown): number {
+  return (reply as { readonly retval?: number }).retval ?? 0;
+}
