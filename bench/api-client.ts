@@ -11,7 +11,8 @@ import {
 } from './messages.ts';
 import { type Plane, startPlane } from './plane.ts';
 
-const rounds = 5;
+const rounds = 7;
+const warmUpRounds = 2;
 
 /** Our client against the same messages encoded before and replayed over a raw socket. */
 export async function benchApiClient(kind: Plane['kind']): Promise<Figure[]> {
@@ -37,13 +38,15 @@ async function compare(
 ): Promise<Figure> {
   const ours: number[] = [];
   const raw: number[] = [];
-  // The first round of both makes what the others replace, and warms up.
-  for (let round = 0; round <= rounds; round++) {
-    const oursMs = await request(connection, workload, count);
+  // The values exist before the time is taken, as in the daemon, where rows are planned before.
+  const values = Array.from({ length: count }, (_, index) => workload.fields(index));
+  // The first rounds make what the others replace, and warm both up.
+  for (let round = -warmUpRounds; round < rounds; round++) {
+    const oursMs = await request(connection, workload, values);
     await forget(connection, workload);
     const rawMs = await replay.run(workload, count);
     await forget(connection, workload);
-    if (round === 0) continue;
+    if (round < 0) continue;
     ours.push(oursMs);
     raw.push(rawMs);
   }
@@ -59,15 +62,13 @@ async function compare(
 
 async function request(
   connection: VppConnection,
-  { name, fields }: Workload,
-  count: number,
+  { name }: Workload,
+  values: readonly unknown[],
 ): Promise<number> {
-  // The values exist before the time is taken, as in the daemon, where rows are planned before.
-  const values = Array.from({ length: count }, (_, index) => fields(index));
   const startMs = performance.now();
   const errors: unknown[] = [];
   await connection.requestAll(name, {
-    length: count,
+    length: values.length,
     fieldsOf: (index) => values[index] as never,
     done: () => undefined,
     failed: (_index, error) => errors.push(error),

@@ -1,6 +1,6 @@
 import { createApiServer } from '../src/apiserver/server.ts';
 import { realClock as clock } from '../src/core/clock.ts';
-import { ip } from '../src/core/ip.ts';
+import { ip, prefix } from '../src/core/ip.ts';
 import { startLoop } from '../src/daemon/loop.ts';
 import { loadKubeAccess } from '../src/kube/access.ts';
 import { createKubeClient } from '../src/kube/request.ts';
@@ -31,7 +31,12 @@ switch (role) {
 }
 
 async function serveApi(socketPath: string, services: number): Promise<void> {
-  const server = await createApiServer({ socketPath, endpointSlices: false });
+  const server = await createApiServer({
+    socketPath,
+    endpointSlices: false,
+    serviceCidrs: [prefix('11.0.0.0/8')],
+  });
+  server.load('{apiVersion: v1, kind: Namespace, metadata: {name: bench}}');
   for (let index = 0; index < services; index++) {
     server.api.upsert(serviceObject(index) as never);
     server.api.upsert(sliceObject(index, 0) as never);

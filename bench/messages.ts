@@ -13,8 +13,10 @@ export interface Workload<N extends RequestName = RequestName> {
 
 const none = 0xffff_ffff;
 
+/** The `index`th address of `net.0.0.0/8`; from 1, for a network's own address is no host's. */
 export function address(index: number, net: number) {
-  return ip(`${net}.${(index >> 16) & 255}.${(index >> 8) & 255}.${index & 255}`);
+  const number = index + 1;
+  return ip(`${net}.${(number >> 16) & 255}.${(number >> 8) & 255}.${number & 255}`);
 }
 
 export const pings: Workload<'control_ping'> = { name: 'control_ping', fields: () => ({}) };

@@ -248,12 +248,13 @@ function createReceiver(table: MessageTable, inFlight: InFlight, log: Log) {
     for (const callback of callbacks) callback(event as never);
   };
   const answer = (name: MessageName, bytes: Buffer): void => {
-    // Every reply begins with its id and the context of its request.
-    if (bytes.length < 6) {
+    // Replies begin with id and context; a few have the client's index in between.
+    const at = catalogue[name].header === 'client+context' ? 6 : 2;
+    if (bytes.length < at + 4) {
       log('message ignored', { name });
       return;
     }
-    const context = bytes.readUInt32BE(2);
+    const context = bytes.readUInt32BE(at);
     const exchange = inFlight.get(context);
     if (exchange === undefined) {
       log('late reply', { name, context });

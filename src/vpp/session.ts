@@ -1,7 +1,16 @@
+import type { ReplyOf, RequestName } from '../../native/vpp-api/catalogue/index.ts';
 import type { VppConnection } from '../../native/vpp-api/client.ts';
+import type { FieldsOf } from '../../native/vpp-api/codec.ts';
 import type { Stage, Table } from '../desired/table.ts';
 import { type RowTypes, tables } from '../desired/tables.ts';
-import { type AnyDriver, type Change, done, failed, type Held } from '../reconcile/driver.ts';
+import {
+  type AnyDriver,
+  type Change,
+  done,
+  failed,
+  type Held,
+  type Outcome,
+} from '../reconcile/driver.ts';
 import { createHandles, type Handles } from './handles.ts';
 
 /** Everything that is valid for one connection to one run of VPP. */
@@ -55,6 +64,17 @@ export async function openSession(
   return { connection, handles: createHandles(), fibSource, readopt };
 }
 
+/** A row as one request: how large tables are written. */
+export interface BulkParts<Row, N extends RequestName> {
+  readonly message: N;
+  /** The request that puts a row; throws when the row must wait. */
+  fields(session: VppSession, row: Row): FieldsOf<N>;
+  /** What the reply says, such as a number that VPP gave. */
+  learn?(session: VppSession, row: Row, reply: FieldsOf<ReplyOf<N>>): void;
+  /** Whether `from` can become `to` by that one request; the others go through `put`. */
+  suits?(from: Row | undefined, to: Row): boolean;
+}
+
 /** How one table is written to VPP; what is common to all tables is in `vppDriver`. */
 export interface VppDriverParts<Row> {
   dump(session: VppSession): Promise<readonly Held<Row>[]>;
@@ -64,25 +84,67 @@ export interface VppDriverParts<Row> {
   remove(session: VppSession, key: string, from: Row | undefined): Promise<void>;
 }
 
-/** A driver of one table of VPP. */
-export function vppDriver<Name extends Stage>(
+/**
+ * A driver of one table of VPP. Puts that one request can do go out together, without a Promise
+ * for each; the other changes are calls of their own, all at once.
+ */
+export function vppDriver<Name extends Stage, N extends RequestName = RequestName>(
   name: Name,
   current: () => VppSession,
-  parts: VppDriverParts<RowTypes[Name]>,
+  parts: VppDriverParts<RowTypes[Name]> & { readonly bulk?: BulkParts<RowTypes[Name], N> },
 ): AnyDriver {
   type Row = RowTypes[Name];
   return {
     table: tables[name] as Table<unknown>,
     dump: () => parts.dump(current()),
-    async apply(changes) {
+    async apply(given) {
+      const changes = given as readonly Change<Row>[];
       const session = current();
-      const write = (change: Change<Row>) =>
-        change.to === undefined
-          ? parts.remove(session, change.key, change.from)
-          : parts.put(session, change.to, change.from);
-      return Promise.all(
-        (changes as readonly Change<Row>[]).map((change) => write(change).then(() => done, failed)),
-      );
+      const outcomes: Outcome[] = new Array(changes.length);
+      const { bulk } = parts;
+      const inBulk = (change: Change<Row>) =>
+        bulk !== undefined &&
+        change.to !== undefined &&
+        bulk.suits?.(change.from, change.to) !== false;
+      const write = async (index: number, { key, from, to }: Change<Row>) => {
+        const written =
+          to === undefined ? parts.remove(session, key, from) : parts.put(session, to, from);
+        outcomes[index] = await written.then(() => done, failed);
+      };
+      const bulky: number[] = [];
+      const others: Promise<void>[] = [];
+      for (const [index, change] of changes.entries())
+        if (inBulk(change)) bulky.push(index);
+        else others.push(write(index, change));
+      if (bulk !== undefined && bulky.length > 0)
+        others.push(writeBulk(session, bulk, { changes, bulky, outcomes }));
+      await Promise.all(others);
+      return outcomes;
     },
   };
+}
+
+/** Puts the changes at the indices `bulky`, and writes their outcomes. */
+function writeBulk<Row, N extends RequestName>(
+  session: VppSession,
+  bulk: BulkParts<Row, N>,
+  given: {
+    readonly changes: readonly Change<Row>[];
+    readonly bulky: readonly number[];
+    readonly outcomes: Outcome[];
+  },
+): Promise<void> {
+  const { changes, bulky, outcomes } = given;
+  const rowAt = (index: number) => changes[bulky[index] ?? 0]?.to as Row;
+  return session.connection.requestAll(bulk.message, {
+    length: bulky.length,
+    fieldsOf: (index) => bulk.fields(session, rowAt(index)),
+    done(index, reply) {
+      bulk.learn?.(session, rowAt(index), reply);
+      outcomes[bulky[index] ?? 0] = done;
+    },
+    failed(index, error) {
+      outcomes[bulky[index] ?? 0] = failed(error);
+    },
+  });
 }

@@ -143,8 +143,24 @@ async function enableTranslation(
 /** Flags of a translation, VPP src/plugins/cnat/cnat_types.h: ALLOC_PORT and NO_CLIENT. */
 const translationFlags = 1 | 8;
 
+/** An upsert, except where the kind of load balancer changes. */
+const translationBulk = {
+  message: 'cnat_translation_update' as const,
+  fields: (_session: VppSession, row: TranslationRow) => ({ translation: translationOf(row) }),
+  learn(session: VppSession, row: TranslationRow, reply: { readonly id: number }) {
+    session.handles.translations.set(tables.translations.key(row), reply.id);
+  },
+  // When `from` is not known in full the kind may differ, too, but then deleting would cut what
+  // most probably is right.
+  suits: (from: TranslationRow | undefined, to: TranslationRow) =>
+    from === undefined || from.affinity === to.affinity,
+};
+
 /** Frontends of Services. */
-export const translationParts: VppDriverParts<TranslationRow> = {
+export const translationParts: VppDriverParts<TranslationRow> & {
+  readonly bulk: typeof translationBulk;
+} = {
+  bulk: translationBulk,
   async dump(session) {
     session.handles.translations.clear();
     const details = await session.connection.dump('cnat_translation_dump', {});
@@ -160,15 +176,12 @@ export const translationParts: VppDriverParts<TranslationRow> = {
       return { key, row: undefined };
     });
   },
-  async put(session, row, from) {
-    const key = tables.translations.key(row);
-    // VPP takes the kind of load balancer at creation only. When `from` is not known in full
-    // the kind may differ too, but then deleting would cut what most probably is right.
-    if (from !== undefined && from.affinity !== row.affinity) await removeTranslation(session, key);
-    const reply = await session.connection.request('cnat_translation_update', {
-      translation: translationOf(row),
-    });
-    session.handles.translations.set(key, reply.id);
+  async put(session, row) {
+    // VPP takes the kind of load balancer at creation only.
+    await removeTranslation(session, tables.translations.key(row));
+    const fields = translationBulk.fields(session, row);
+    const reply = await session.connection.request(translationBulk.message, fields);
+    translationBulk.learn(session, row, reply);
   },
   remove: removeTranslation,
 };

@@ -13,8 +13,17 @@ type FibPath = FieldsOf<'ip_route_add_del_v2'>['route']['paths'][number];
 /** n_paths is a u8 in one message. */
 const maxPaths = 255;
 
+const routeBulk = {
+  message: 'ip_route_add_del_v2' as const,
+  fields(session: VppSession, row: RouteRow) {
+    if (row.paths.length > maxPaths) throw new Error(`more than ${maxPaths} paths`);
+    return routeFields(session, row.prefix, true, row.paths);
+  },
+};
+
 /** Routes of table 0 under our own FIB source. */
-export const routeParts: VppDriverParts<RouteRow> = {
+export const routeParts: VppDriverParts<RouteRow> & { readonly bulk: typeof routeBulk } = {
+  bulk: routeBulk,
   async dump(session) {
     const lists = await Promise.all(
       [false, true].map((isIp6) =>
@@ -36,11 +45,11 @@ export const routeParts: VppDriverParts<RouteRow> = {
     });
   },
   async put(session, row) {
-    if (row.paths.length > maxPaths) throw new Error(`more than ${maxPaths} paths`);
-    await writeRoute(session, row.prefix, true, row.paths);
+    await session.connection.request(routeBulk.message, routeBulk.fields(session, row));
   },
   async remove(session, key) {
-    await writeRoute(session, key as Prefix, false, []);
+    const fields = routeFields(session, key as Prefix, false, []);
+    await session.connection.request(routeBulk.message, fields);
   },
 };
 
@@ -63,13 +72,13 @@ export const puntParts: VppDriverParts<PuntRow> = {
   },
 };
 
-async function writeRoute(
+function routeFields(
   session: VppSession,
   prefix: Prefix,
   isAdd: boolean,
   paths: readonly RoutePath[],
-): Promise<void> {
-  await session.connection.request('ip_route_add_del_v2', {
+): FieldsOf<'ip_route_add_del_v2'> {
+  return {
     is_add: isAdd,
     is_multipath: false,
     route: {
@@ -79,7 +88,7 @@ async function writeRoute(
       src: session.fibSource,
       paths: paths.map((path) => writePath(session, prefix, path)),
     },
-  });
+  };
 }
 
 function writePath(session: VppSession, prefix: Prefix, path: RoutePath): FibPath {
