@@ -93,6 +93,17 @@ describe('connectVpp', () => {
 });
 
 describe('a request', () => {
+  it('finds its reply where a client index stands before the context', async () => {
+    // VPP's feature_is_enabled_reply has one; read as the context it belongs to no request.
+    const server = createServer(({ context }, { reply }) => {
+      reply('feature_is_enabled_reply', context, { retval: 0, is_enabled: true });
+    });
+    await using vpp = await connect(server);
+    const fields = { arc_name: 'ip4-unicast', feature_name: 'cnat-input-ip4', sw_if_index: 1 };
+    const { is_enabled } = await vpp.request('feature_is_enabled', fields);
+    assert.equal(is_enabled, true);
+  });
+
   it('finds its reply by context, whatever the order', async () => {
     const held: Received[] = [];
     const server = createServer((request, { reply }) => {
