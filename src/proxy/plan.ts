@@ -42,7 +42,7 @@ function planPort(facts: Facts, service: Service, port: ServicePort): Translatio
     const nodeIps = port.nodePort === 0 ? [] : nodePortAddresses(facts, family);
     if (vips.length === 0 && nodeIps.length === 0) continue;
     const candidates = endpointsOfPort(facts, service, port, family);
-    const sets = chooseEndpoints([...candidates.keys()], place);
+    const sets = chooseEndpoints(candidates.endpoints, place);
     const internal = service.internalTrafficPolicy === 'Local' ? sets.local : sets.cluster;
     const external = service.externalTrafficPolicy === 'Local' ? sets.local : sets.cluster;
     const base = {
@@ -50,12 +50,12 @@ function planPort(facts: Facts, service: Service, port: ServicePort): Translatio
       affinity: service.affinitySeconds > 0,
       service: port.name === '' ? service.key : `${service.key}:${port.name}`,
     };
-    const inside = backendsOf(internal, candidates);
+    const inside = backendsOf(internal, candidates.portOf);
     if (inside.length > 0)
       for (const vip of vips)
         rows.push({ vip, port: port.port, ...base, nodeAddress: false, backends: inside });
     // A Service of one family has no NodePort in the other (KP-26).
-    const outside = vips.length === 0 ? [] : backendsOf(external, candidates);
+    const outside = vips.length === 0 ? [] : backendsOf(external, candidates.portOf);
     if (outside.length > 0)
       for (const vip of nodeIps)
         rows.push({ vip, port: port.nodePort, ...base, nodeAddress: true, backends: outside });
@@ -74,31 +74,45 @@ function nodePortAddresses(facts: Facts, family: 4 | 6): Ip[] {
   );
 }
 
+/** An endpoint's port number, as its slice gives it (KP-05). */
+type PortOf = (endpoint: Endpoint) => number;
+
+interface Candidates {
+  readonly endpoints: readonly Endpoint[];
+  readonly portOf: PortOf;
+}
+
 /**
- * Endpoints of one Service port with the port number that their slice gives (KP-05). The same
- * address and port in two slices counts once; a local one replaces another (KP-07). Slices are
- * visited in the order of their names, so the order of events does not show.
+ * Endpoints of one Service port. The same address and port in two slices counts once; a local
+ * one replaces another (KP-07). Slices are visited in the order of their names, so the order of
+ * events does not show.
  */
 function endpointsOfPort(
   facts: Facts,
   service: Service,
   port: ServicePort,
   family: 4 | 6,
-): Map<Endpoint, number> {
+): Candidates {
+  const parts = slicesOf(facts, service, family).flatMap((slice) =>
+    slice.ports
+      .filter((one) => one.name === port.name && one.protocol === port.protocol)
+      .map((one) => ({ endpoints: slice.endpoints, port: one.port })),
+  );
+  const [only] = parts;
+  // Nearly every Service: one slice, one number, nothing to merge.
+  if (parts.length === 1 && only !== undefined)
+    return { endpoints: only.endpoints, portOf: () => only.port };
   const node = facts.config.get('config')?.nodeName ?? '';
   const chosen = new Map<string, readonly [Endpoint, number]>();
-  for (const slice of slicesOf(facts, service, family)) {
-    for (const slicePort of slice.ports) {
-      if (slicePort.name !== port.name || slicePort.protocol !== port.protocol) continue;
-      for (const endpoint of slice.endpoints) {
-        const key = `${endpoint.ip} ${slicePort.port}`;
-        const before = chosen.get(key);
-        if (before !== undefined && (before[0].node === node || endpoint.node !== node)) continue;
-        chosen.set(key, [endpoint, slicePort.port]);
-      }
+  for (const part of parts)
+    for (const endpoint of part.endpoints) {
+      const key = `${endpoint.ip} ${part.port}`;
+      const before = chosen.get(key);
+      if (before !== undefined && (before[0].node === node || endpoint.node !== node)) continue;
+      chosen.set(key, [endpoint, part.port]);
     }
-  }
-  return new Map(chosen.values());
+  const ports = new Map(chosen.values());
+  return { endpoints: [...ports.keys()], portOf: (endpoint) => ports.get(endpoint) ?? 0 };
 }
 
 function slicesOf(facts: Facts, service: Service, family: 4 | 6): EndpointSlice[] {
@@ -111,13 +125,12 @@ function slicesOf(facts: Facts, service: Service, family: 4 | 6): EndpointSlice[
 }
 
 /** Sorted, because VPP's default load balancer reshuffles clients when the order changes. */
-function backendsOf(
-  endpoints: readonly Endpoint[],
-  portOf: ReadonlyMap<Endpoint, number>,
-): Backend[] {
-  const backends = endpoints.map((endpoint) => ({
-    ip: endpoint.ip,
-    port: portOf.get(endpoint) ?? 0,
-  }));
-  return backends.sort((a, b) => compareText(a.ip, b.ip) || a.port - b.port);
+function backendsOf(endpoints: readonly Endpoint[], portOf: PortOf): Backend[] {
+  const backends = endpoints.map((endpoint) => ({ ip: endpoint.ip, port: portOf(endpoint) }));
+  backends.sort((a, b) => compareText(a.ip, b.ip) || a.port - b.port);
+  const isRepeated = (backend: Backend, i: number) =>
+    backend.ip === backends[i - 1]?.ip && backend.port === backends[i - 1]?.port;
+  return backends.some(isRepeated)
+    ? backends.filter((backend, i) => !isRepeated(backend, i))
+    : backends;
 }

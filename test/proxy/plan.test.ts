@@ -86,6 +86,12 @@ describe('servicePlanner', () => {
       out: ['10.96.0.10:80/tcp 10.244.2.5:8080 10.244.2.6:8080'],
     },
     {
+      name: 'KP-07 an endpoint that one slice has twice counts once',
+      service: service('d/web'),
+      slices: [slice('d/web-1', 'd/web', [endpoint('10.244.2.5'), endpoint('10.244.2.5')])],
+      out: ['10.96.0.10:80/tcp 10.244.2.5:8080'],
+    },
+    {
       name: 'KP-08 slices of the other family do not count',
       service: service('d/web'),
       slices: [slice('d/web-6', 'd/web', [endpoint('fd00::5')], { family: 6 }), ...web],
