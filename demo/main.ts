@@ -1,5 +1,6 @@
 import type { CheckGroup } from './checks/check.ts';
 import { generic } from './checks/generic.ts';
+import { randomCrashes } from './checks/random-crashes.ts';
 import { routingBasics } from './checks/routing.ts';
 import { shopChecks } from './checks/shop-checks.ts';
 import { type Cluster, createCluster } from './cluster.ts';
@@ -53,7 +54,8 @@ async function runDemo(options: Options): Promise<number> {
     });
     const all =
       options.manifests === undefined ? shopChecks(options.nodes) : [routingBasics, generic];
-    const groups = selectChecks(all, options.only);
+    const extra = options.crashes > 0 ? [randomCrashes(options.crashes, options.seed)] : [];
+    const groups = [...selectChecks(all, options.only), ...extra];
     const { failed } = await runChecks(cluster, groups, report);
     if (!options.once) {
       explainUse(cluster, report.line);

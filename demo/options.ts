@@ -14,6 +14,10 @@ export interface Options {
   readonly port: number;
   /** Runs only the checks whose title and name match. */
   readonly only: RegExp;
+  /** Rounds of random crashes after the other checks. */
+  readonly crashes: number;
+  /** Decides what crashes. */
+  readonly seed: number;
   readonly help: boolean;
 }
 
@@ -27,9 +31,13 @@ export const usage = `npm run demo -- [options]
   --manifests DIR       load the *.yaml of DIR instead of the demo's application
   --keep-logs           keep the folder with logs and configuration of every process
   --only PATTERN        run only the checks whose title and name match the regular expression
+  --crashes N           afterwards N rounds of random crashes, after each of which all must be well
+  --seed N              what crashes (default 1)
   --port PORT           port on 127.0.0.1 for kubectl (default: any free one)
   --help                this text
 `;
+
+const crashesMax = 1000;
 
 /** Reads the command line; a problem names the option. */
 export function parseOptions(args: readonly string[]): Parsed<Options> {
@@ -44,10 +52,16 @@ export function parseOptions(args: readonly string[]): Parsed<Options> {
     return rejected(`--dataplane is embedded or vpp, not ${dataplane}`);
   }
   if (!/^[23]$/.test(values.nodes)) return rejected(`--nodes is 2 or 3, not ${values.nodes}`);
-  const port = Number(values.port);
-  if (!Number.isInteger(port) || port < 0 || port > 65535) {
-    return rejected(`--port is a port number, not ${values.port}`);
+  const port = parseNumber(values.port, 65_535);
+  if (port === undefined) return rejected(`--port is a port number, not ${values.port}`);
+  const crashes = parseNumber(values.crashes, crashesMax);
+  if (crashes === undefined)
+    return rejected(`--crashes is 0 to ${crashesMax}, not ${values.crashes}`);
+  if (crashes > 0 && values.manifests !== undefined) {
+    return rejected("--crashes is for the demo's own application, not for --manifests");
   }
+  const seed = parseNumber(values.seed, 0xffff_ffff);
+  if (seed === undefined) return rejected(`--seed is a number, not ${values.seed}`);
   const only = parsePattern(values.only);
   if (only === undefined) return rejected(`--only is a regular expression, not ${values.only}`);
   return parsed({
@@ -58,8 +72,14 @@ export function parseOptions(args: readonly string[]): Parsed<Options> {
     keepLogs: values['keep-logs'],
     port,
     only,
+    crashes,
+    seed,
     help: values.help,
   });
+}
+
+function parseNumber(text: string, max: number): number | undefined {
+  return /^\d{1,10}$/.test(text) && Number(text) <= max ? Number(text) : undefined;
 }
 
 function parsePattern(text: string): RegExp | undefined {
@@ -80,6 +100,8 @@ function readArgs(args: readonly string[]) {
       manifests: { type: 'string' },
       'keep-logs': { type: 'boolean', default: false },
       port: { type: 'string', default: '0' },
+      crashes: { type: 'string', default: '0' },
+      seed: { type: 'string', default: '1' },
       only: { type: 'string', default: '' },
       help: { type: 'boolean', default: false },
     },

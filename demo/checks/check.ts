@@ -130,6 +130,21 @@ export function untilAnswered(cluster: Cluster, agent: Agent, to: Destination): 
   });
 }
 
+/** Waits until nothing waits and nothing has failed on any node; gives the number of rows. */
+export async function untilAllApplied(cluster: Cluster, deadlineMs: number): Promise<number> {
+  let rows = 0;
+  for (const { machine, control } of cluster.nodes) {
+    await until(`all rows of ${machine.name}`, deadlineMs, cluster.signal, async () => {
+      const tables = await control.tables();
+      const open = tables.filter((table) => table.failed > 0 || table.applied !== table.desired);
+      expect(open.length === 0, open.map((table) => JSON.stringify(table)).join(' '));
+      rows += tables.reduce((sum, table) => sum + table.applied, 0);
+      return true;
+    });
+  }
+  return rows;
+}
+
 /** How many answers came from each pod. */
 export function countPods(answers: readonly Answer[]): Record<string, number> {
   return countBy(answers, (answer) => answer.pod);

@@ -14,6 +14,7 @@ import {
   livePodOn,
   livePods,
   nodeAt,
+  untilAllApplied,
   untilAnswered,
   volley,
 } from './check.ts';
@@ -137,21 +138,7 @@ export const crashes: CheckGroup = {
     {
       name: 'afterwards every row is in force on every node',
       async run(cluster) {
-        let rows = 0;
-        for (const { machine, control } of cluster.nodes) {
-          const tables = await until(
-            `all rows of ${machine.name}`,
-            recoveryDeadlineMs,
-            cluster.signal,
-            async () => {
-              const all = await control.tables();
-              return all.every((table) => table.failed === 0 && table.applied === table.desired)
-                ? all
-                : undefined;
-            },
-          );
-          rows += tables.reduce((sum, table) => sum + table.applied, 0);
-        }
+        const rows = await untilAllApplied(cluster, recoveryDeadlineMs);
         return `${plural(rows, 'row')}, none failed`;
       },
     },

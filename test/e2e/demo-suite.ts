@@ -23,6 +23,8 @@ export function describeDemo(title: string, wanted: Pick<Options, 'dataplane' | 
         keepLogs: false,
         port: 0,
         only: /^/,
+        crashes: 0,
+        seed: 1,
         help: false,
       };
       const missing = await findMissing(options);
