@@ -61,10 +61,10 @@ export interface LoopOptions {
  */
 const always: readonly FactKind[] = ['config', 'uplink', 'nodes'];
 const deleteNeeds: { readonly [S in Stage]?: readonly FactKind[] } = {
-  interfaces: [...always, 'attachments'],
+  interfaces: [...always, 'attachments', 'learnedRoutes'],
   addresses: [...always, 'attachments'],
   neighbours: [...always, 'attachments'],
-  natInterfaces: [...always, 'attachments'],
+  natInterfaces: [...always, 'attachments', 'learnedRoutes'],
   linkStates: [...always, 'attachments'],
   routes: [...always, 'attachments', 'learnedRoutes'],
   translations: [...always, 'services', 'slices'],
