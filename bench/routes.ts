@@ -32,7 +32,7 @@ export async function benchRoutes(kind: Plane['kind']): Promise<Figure[]> {
   await far.client.applyPaths(
     Array.from({ length: count }, (_, index) => ({
       prefix: prefix(`${address(index, 20)}/32`),
-      nextHop: ip(far.address),
+      nextHop: ip('192.0.2.2'),
       withdraw: false,
     })) as never,
     signal,
@@ -176,7 +176,7 @@ const benchConfig = {
 
 const benchUplink: Uplink = {
   interface: 'bench0',
-  addresses: [{ ip: ip('127.0.0.1'), length: 8 }],
+  addresses: [{ ip: ip('192.0.2.1'), length: 24 }],
   gateways: [],
   mtu: 1500,
   mac: '02:00:00:00:00:09',

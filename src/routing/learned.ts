@@ -7,7 +7,7 @@ import type { Uplink } from '../model/facts.ts';
 import type { ChangedKeys, Facts } from '../model/store.ts';
 import { tunnelName, uplinkName } from './names.ts';
 import { needsTunnel } from './nodes.ts';
-import { isOnLink, ownPrefixes } from './uplink.ts';
+import { isOnLink, isOwnAddress } from './uplink.ts';
 
 /**
  * Best paths from BGP become routes: direct to a next hop in our subnet, through the node's
@@ -26,7 +26,7 @@ export const learnedRoutePlanner: Planner<Facts, ChangedKeys> = {
     const uplink = facts.uplink.get(uplinkName);
     const config = facts.config.get('config');
     if (learned === undefined || uplink === undefined || config === undefined) return emptyPlan;
-    if (ownPrefixes(uplink).includes(learned.prefix)) return emptyPlan;
+    if (isOwnAddress(uplink, learned.prefix)) return emptyPlan;
     const ownCidrs = facts.nodes.get(config.nodeName)?.podCidrs ?? [];
     if (ownCidrs.includes(learned.prefix)) return emptyPlan;
     const paths = learned.nextHops.flatMap((nextHop) => pathTo(facts, uplink, config, nextHop));
@@ -35,7 +35,9 @@ export const learnedRoutePlanner: Planner<Facts, ChangedKeys> = {
       return { rows: {}, problems: [{ object: `Route/${owner}`, field: 'nextHop', reason }] };
     }
     return {
-      rows: { routes: [{ prefix: learned.prefix, paths: sortPaths(paths) }] },
+      rows: {
+        routes: [{ prefix: learned.prefix, paths: paths.length > 1 ? sortPaths(paths) : paths }],
+      },
       problems: [],
     };
   },

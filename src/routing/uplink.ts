@@ -128,16 +128,45 @@ function planRoutes(uplink: Uplink, config: Config, podCidrs: readonly Prefix[])
   return routes;
 }
 
+/**
+ * What is asked of one uplink for each of very many routes. The answers depend on nothing but
+ * the uplink, which never changes as a value, so they are remembered with it.
+ */
+interface UplinkAnswers {
+  readonly onLink: Map<Ip, boolean>;
+  readonly own: ReadonlySet<Prefix>;
+}
+
+const answers = new WeakMap<Uplink, UplinkAnswers>();
+/** Next hops that are remembered; there are a few, unless somebody means harm. */
+const onLinkMax = 10_000;
+
+function answersOf(uplink: Uplink): UplinkAnswers {
+  let known = answers.get(uplink);
+  if (known === undefined) {
+    const own = new Set(uplink.addresses.map((address) => hostPrefix(address.ip)));
+    known = { onLink: new Map(), own };
+    answers.set(uplink, known);
+  }
+  return known;
+}
+
 /** Whether a next hop is reached without a router. */
 export function isOnLink(uplink: Uplink, nextHop: Ip): boolean {
-  return uplink.addresses.some(
+  const { onLink } = answersOf(uplink);
+  const known = onLink.get(nextHop);
+  if (known !== undefined) return known;
+  const found = uplink.addresses.some(
     (address) =>
       familyOf(address.ip) === familyOf(nextHop) &&
       prefixOf(address.ip, address.length) === prefixOf(nextHop, address.length),
   );
+  if (onLink.size >= onLinkMax) onLink.clear();
+  onLink.set(nextHop, found);
+  return found;
 }
 
-/** The node's own /32 or /128. */
-export function ownPrefixes(uplink: Uplink): Prefix[] {
-  return uplink.addresses.map((address) => hostPrefix(address.ip));
+/** Whether a prefix is the /32 or /128 of one of the node's own addresses. */
+export function isOwnAddress(uplink: Uplink, prefix: Prefix): boolean {
+  return answersOf(uplink).own.has(prefix);
 }
