@@ -15,7 +15,7 @@ export const defaultMaxMessageBytes = 64 * 1024 * 1024;
 
 /** Writes the header of a message of `length` bytes. */
 export function writeFrameHeader(out: Uint8Array, at: number, length: number): void {
-  out.fill(0, at, at + frameHeaderBytes);
+  for (let i = at; i < at + frameHeaderBytes; i++) out[i] = 0;
   out[at + 8] = length >>> 24;
   out[at + 9] = length >>> 16;
   out[at + 10] = length >>> 8;

@@ -1,6 +1,7 @@
 /** What the generated code calls: strings and the refusals. */
 import {
   addressWithLength,
+  clearBytes,
   joinLbPrefix,
   joinPrefix,
   lengthAfter,
@@ -32,10 +33,19 @@ function short(needed: number, end: number): never {
 function writeString(out: Buffer, at: number, size: number, value: string, field: string): void {
   if (typeof value !== 'string') bad(field, value);
   if (value.length >= size || value.includes('\0')) bad(field, value);
-  if (value.length === 0) {
-    out.fill(0, at, at + size);
-    return;
+  let end = at;
+  for (let i = 0; i < value.length; i++) {
+    const code = value.charCodeAt(i);
+    if (code > 127) {
+      writeUnicode(out, at, size, value, field);
+      return;
+    }
+    out[end++] = code;
   }
+  clearBytes(out, end, at + size);
+}
+
+function writeUnicode(out: Buffer, at: number, size: number, value: string, field: string): void {
   if (Buffer.byteLength(value) >= size) bad(field, value);
   out.fill(0, at + out.write(value, at), at + size);
 }
