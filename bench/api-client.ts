@@ -54,7 +54,11 @@ async function compare(
   const [oursRate, rawRate] = [perSecond(median(ours)), perSecond(median(raw))];
   return figure(
     `api ${workload.name}`,
-    { measured: rate(oursRate), limit: `${rate(rawRate)} replayed` },
+    {
+      measured: rate(oursRate),
+      limit: `${rate(rawRate)} replayed`,
+      heldBackBy: 'encoding the values, on the core beside VPP, takes longer than VPP needs',
+    },
     oursRate / rawRate,
     { atLeast: 0.9 },
   );

@@ -9,12 +9,14 @@ export interface Figure {
   /** The target for `ratio`, such as `≥ 0.90`. */
   readonly target: string;
   readonly met: boolean;
+  /** Why it is not better, as far as known; printed when the target is missed. */
+  readonly heldBackBy?: string;
 }
 
 /** A figure whose ratio must be at least, or at most, a number. */
 export function figure(
   name: string,
-  words: { readonly measured: string; readonly limit: string },
+  words: Pick<Figure, 'measured' | 'limit' | 'heldBackBy'>,
   ratio: number,
   target: { readonly atLeast: number } | { readonly atMost: number },
 ): Figure {
