@@ -37,13 +37,12 @@ export function printFigures(figures: readonly Figure[]): void {
   const header = ['figure', 'measured', 'limit, same run', 'ratio', 'target', ''];
   const all = [header, ...rows];
   const widths = header.map((_, i) => Math.max(...all.map((row) => (row[i] ?? '').length)));
-  for (const row of all)
-    console.log(
-      row
-        .map((cell, i) => cell.padEnd(widths[i] ?? 0))
-        .join('  ')
-        .trimEnd(),
-    );
+  for (const row of all) {
+    const line = row.map((cell, i) => cell.padEnd(widths[i] ?? 0)).join('  ');
+    console.log(line.trimEnd());
+  }
+  for (const one of figures)
+    if (!one.met && one.heldBackBy !== undefined) console.log(`  ${one.name}: ${one.heldBackBy}`);
 }
 
 export function median(values: readonly number[]): number {

@@ -25,8 +25,8 @@ import { createConversation } from './conversation.ts';
 import { VppClosedError, VppError, VppUnsupportedError } from './errors.ts';
 import { shakeHands } from './handshake.ts';
 
-/** Requests in flight. 1,024 reach VPP's full rate for all but the smallest: those take 4,096. */
-export const defaultWindowRequests = 4096;
+/** Requests in flight. 1,024 reach VPP's full rate for all but the smallest: those take 2,048. */
+export const defaultWindowRequests = 2048;
 /** Bytes in flight, so that large messages do not fill VPP's memory. */
 export const defaultWindowBytes = 8 * 1024 * 1024;
 /** Requests that wait for the window; more are refused. */
