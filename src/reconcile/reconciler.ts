@@ -259,7 +259,7 @@ async function write(
     if (outcome.status === 'done') recordDone(state, change);
     else {
       failures++;
-      recordFailure(context, stage, state, { key: change.key, error: outcome.error });
+      recordFailure(context, stage, state, { change, error: outcome.error });
     }
   }
   const durationMs = context.clock.monotonic() - startMs;
@@ -285,14 +285,16 @@ function recordFailure(
   context: Context,
   stage: Stage,
   state: TableState,
-  { key, error }: { readonly key: string; readonly error: unknown },
+  { change, error }: { readonly change: Change<unknown>; readonly error: unknown },
 ): void {
+  const { key } = change;
   const attempts = (state.failures.get(key)?.attempts ?? 0) + 1;
   const retryAtMs = context.clock.monotonic() + retryDelayMs(attempts);
   const failure = { stage, key, error, attempts, retryAtMs };
   state.failures.set(key, failure);
-  // What the target holds after a failed write is not known.
-  if (state.applied.has(key)) state.applied.set(key, unknownRow);
+  // What the target holds after a failed put is not known; after a failed delete it is what it
+  // held, and the next try needs to know what that was.
+  if (change.to !== undefined && state.applied.has(key)) state.applied.set(key, unknownRow);
   context.options.onFailure?.(failure);
 }
 

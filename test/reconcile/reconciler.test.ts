@@ -95,6 +95,20 @@ describe('reconciler', () => {
     assert.deepEqual([...reconciler.failures()], []);
   });
 
+  it('a delete that failed is tried again with what it deletes', async () => {
+    const { clock, target, desired, reconciler } = setUp();
+    desired.put(planner, 'a', route('10.0.0.0/8', 'x'));
+    await reconciler.round(everything);
+    target.refused.add('10.0.0.0/8');
+    desired.put(planner, 'a', { rows: {}, problems: [] });
+    await reconciler.round(everything);
+    assert.ok(reconciler.applied('routes', '10.0.0.0/8') !== undefined);
+    target.refused.clear();
+    await clock.advance((reconciler.nextRetryMs() ?? 0) - clock.monotonic());
+    await reconciler.round(everything);
+    assert.equal(target.content.get('routes')?.size, 0);
+  });
+
   it('a target that is not connected fails no round and is repaired when it comes back', async () => {
     const { target, gobgp, desired, reconciler } = setUp();
     target.setSession(undefined);
