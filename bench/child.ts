@@ -166,7 +166,13 @@ async function runDaemon(socket: string, vppSocket: string, services: number): P
 const benchConfig = {
   nodeName: 'node-0',
   pods: { interfaceKind: 'auto', mtu: 1480, clusterCidrs: [] },
-  services: { cidrs: [], nodePortAddresses: [] },
+  services: {
+    cidrs: [],
+    nodePortAddresses: [],
+    externalIpRanges: [],
+    strictSourceRanges: false,
+    drainSeconds: 60,
+  },
   bgp: { enabled: false, asn: 64512, port: 179, routerId: ip('192.0.2.1'), listenAddresses: [] },
   overlay: { mode: 'none' },
 } as unknown as Config;

@@ -170,7 +170,13 @@ async function intoFib(kind: Plane['kind'], socket: string): Promise<number> {
 const benchConfig = {
   nodeName: 'node-0',
   pods: { interfaceKind: 'auto', mtu: 1480, clusterCidrs: [] },
-  services: { cidrs: [], nodePortAddresses: [] },
+  services: {
+    cidrs: [],
+    nodePortAddresses: [],
+    externalIpRanges: [],
+    strictSourceRanges: false,
+    drainSeconds: 60,
+  },
   bgp: { enabled: false },
   overlay: { mode: 'none' },
 } as unknown as Config;

@@ -116,7 +116,13 @@ export const config: Config = {
     mtu: 1480,
     clusterCidrs: [prefix('10.244.0.0/16')],
   },
-  services: { cidrs: [prefix('10.96.0.0/16')], nodePortAddresses: [] },
+  services: {
+    cidrs: [prefix('10.96.0.0/16')],
+    nodePortAddresses: [],
+    externalIpRanges: [],
+    strictSourceRanges: false,
+    drainSeconds: 60,
+  },
   bgp: {
     enabled: true,
     apiSocket: '/run/gobgp.sock',

@@ -136,6 +136,19 @@ const services = z
     nodePortAddresses: meta(prefixes.prefault([]), {
       description: "NodePorts answer on the node's addresses inside these. Empty: on all of them.",
     }),
+    externalIpRanges: meta(prefixes.prefault([]), {
+      description:
+        'Addresses of `spec.externalIPs` are served inside these prefixes only, so that nobody takes over an address that is not theirs to give. Empty: external IPs are not served (Kubernetes is about to remove them, KEP-5707).',
+      examples: ['203.0.113.0/24'],
+    }),
+    strictSourceRanges: meta(z.boolean().default(false), {
+      description:
+        'True: where `loadBalancerSourceRanges` name prefixes of one IP family only, the addresses of the other family let nobody in. False: they are open to all, as with kube-proxy.',
+    }),
+    drainSeconds: meta(z.int().min(0).max(3600).default(60), {
+      description:
+        'For how long, at most, connections to terminating endpoints are kept while new ones go elsewhere. Meanwhile VPP ends no session of any Service. 0: they end within seconds.',
+    }),
   })
   .prefault({});
 

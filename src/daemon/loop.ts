@@ -61,13 +61,16 @@ export interface LoopOptions {
  */
 const always: readonly FactKind[] = ['config', 'uplink', 'nodes'];
 const deleteNeeds: { readonly [S in Stage]?: readonly FactKind[] } = {
-  interfaces: [...always, 'attachments', 'learnedRoutes'],
+  interfaces: [...always, 'attachments', 'learnedRoutes', 'services'],
   addresses: [...always, 'attachments'],
   neighbours: [...always, 'attachments'],
-  natInterfaces: [...always, 'attachments', 'learnedRoutes'],
+  natInterfaces: [...always, 'attachments', 'learnedRoutes', 'services'],
   linkStates: [...always, 'attachments'],
-  routes: [...always, 'attachments', 'learnedRoutes'],
-  translations: [...always, 'services', 'slices'],
+  routes: [...always, 'attachments', 'learnedRoutes', 'services'],
+  filters: [...always, 'services', 'slices'],
+  filterLists: [...always, 'services', 'slices', 'attachments'],
+  sessionPauses: [...always, 'services', 'slices'],
+  translations: [...always, 'services', 'slices', 'pods'],
 };
 
 interface State {

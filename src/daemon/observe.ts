@@ -10,6 +10,7 @@ import type {
 } from '../core/control-api.ts';
 import type { Problem } from '../core/problem.ts';
 import { version } from '../core/version.ts';
+import { podInterfaceName } from '../desired/names.ts';
 import type { Plan } from '../desired/plan.ts';
 import type { TranslationRow } from '../desired/rows.ts';
 import { type Stage, stages, type Table } from '../desired/table.ts';
@@ -18,7 +19,6 @@ import type { KubeSource } from '../kube/watch-kube.ts';
 import type { Service } from '../model/facts.ts';
 import type { Store } from '../model/store.ts';
 import type { Target } from '../reconcile/driver.ts';
-import { podInterfaceName } from '../routing/names.ts';
 import { podPlanner } from '../routing/pods.ts';
 import type { VppTarget } from '../vpp/target.ts';
 import type { Loop } from './loop.ts';

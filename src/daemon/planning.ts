@@ -1,6 +1,8 @@
 import type { Desired } from '../desired/desired.ts';
 import type { Planner } from '../desired/plan.ts';
 import type { ChangedKeys, Facts, Snapshot } from '../model/store.ts';
+import { gatePlanner } from '../proxy/gate.ts';
+import { hostPortPlanner } from '../proxy/host-ports.ts';
 import { servicePlanner } from '../proxy/plan.ts';
 import { learnedRoutePlanner } from '../routing/learned.ts';
 import { nodePlanner } from '../routing/nodes.ts';
@@ -13,6 +15,8 @@ export const planners: readonly Planner<Facts, ChangedKeys>[] = [
   podPlanner,
   nodePlanner,
   servicePlanner,
+  gatePlanner,
+  hostPortPlanner,
   learnedRoutePlanner,
 ];
 

@@ -2,6 +2,7 @@ import { connectVpp } from '../../native/vpp-api/client.ts';
 import { realClock } from '../core/clock.ts';
 import type { TraceRequest, TraceView } from '../core/control-api.ts';
 import { familyOf, type Ip, parseIp, prefixContains } from '../core/ip.ts';
+import { hostName, podInterfaceName, uplinkName } from '../desired/names.ts';
 import type { NeighbourRow, RouteRow, TranslationRow } from '../desired/rows.ts';
 import { type Stage, stages, type Table } from '../desired/table.ts';
 import { tables } from '../desired/tables.ts';
@@ -9,7 +10,6 @@ import { addrFromIp } from '../emulator/address.ts';
 import { createEmulator, type Emulator } from '../emulator/emulator.ts';
 import { buildIp, icmpMessage, TcpFlag, tcpSegment, udpSegment } from '../emulator/packet/build.ts';
 import type { Store } from '../model/store.ts';
-import { hostName, podInterfaceName, uplinkName } from '../routing/names.ts';
 import { createVppTarget, requiredMessages } from '../vpp/target.ts';
 import type { Loop } from './loop.ts';
 

@@ -1,7 +1,7 @@
 import { compareText } from '../core/ip.ts';
 import type { Problem } from '../core/problem.ts';
 import type { Plan } from './plan.ts';
-import { type Stage, stages, type Table } from './table.ts';
+import { equalRows, type Stage, stages, type Table } from './table.ts';
 import { tables } from './tables.ts';
 
 /**
@@ -10,7 +10,7 @@ import { tables } from './tables.ts';
  * Two owners may claim one key (two Services with the same externalIP and port). Then the
  * planner that stands earlier in the list wins, among equals the smaller owner name, whatever
  * the order of events; the loser becomes a problem. Nothing is lost: when the winner goes, the
- * loser's row takes its place.
+ * loser's row takes its place. Owners that want the very same row share it: no problem.
  */
 /** The planner that an owner belongs to; `rank` is its place in the order of precedence. */
 export interface PlannerId {
@@ -150,7 +150,8 @@ function sameOwner(a: Pick<Claim, 'rank' | 'owner'>, b: Pick<Claim, 'rank' | 'ow
 
 function lostClaims(stage: Stage, key: string, list: readonly Claim[]): Problem[] {
   const winner = `${list[0]?.kind ?? ''}/${list[0]?.owner ?? ''}`;
-  return list.slice(1).map((claim) => ({
+  const lost = list.slice(1).filter((claim) => !equalRows(claim.row, list[0]?.row));
+  return lost.map((claim) => ({
     object: `${claim.kind}/${claim.owner}`,
     field: stage,
     reason: `${key} is already used by ${winner}, which keeps it`,

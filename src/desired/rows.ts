@@ -38,7 +38,19 @@ export interface TapRow {
   readonly mtu: number;
 }
 
-export type InterfaceRow = AfPacketRow | TapRow;
+/**
+ * VPP's own interface without a wire. Packets of another interface are received again on it, so
+ * that filters of that interface see them before the translation that happens here.
+ */
+export interface LoopbackRow {
+  readonly name: InterfaceName;
+  readonly kind: 'loopback';
+  readonly role: 'gate';
+  readonly mac: string;
+  readonly mtu: number;
+}
+
+export type InterfaceRow = AfPacketRow | TapRow | LoopbackRow;
 
 /** An IPIP tunnel to another node. */
 export interface TunnelRow {
@@ -93,6 +105,44 @@ export interface NatExclusionRow {
 export interface NatInterfaceRow {
   readonly interface: InterfaceName;
   readonly role: 'uplink' | 'host' | 'pod' | 'tunnel';
+  /**
+   * The gate on which its packets are translated, so that its filters see them as they came.
+   * Absent: they are translated on the interface itself, before its filters.
+   */
+  readonly via?: InterfaceName;
+}
+
+/** First match decides. A rule of one IP family never matches the other. */
+export interface FilterRule {
+  readonly permit: boolean;
+  readonly source: Prefix;
+  readonly destination: Prefix;
+  readonly protocol: 'any' | 'TCP' | 'UDP' | 'SCTP' | 'ICMPv6';
+  /** First and last destination port, or type of ICMPv6; absent: every one. */
+  readonly ports?: readonly [number, number];
+}
+
+/** A list of rules that interfaces share by its name. */
+export interface FilterRow {
+  /** At most 59 bytes. */
+  readonly name: string;
+  /** At least one: VPP denies everything where a list has none. */
+  readonly rules: readonly FilterRule[];
+}
+
+/** What an interface asks of the packets that it receives: filters by name, first match decides. */
+export interface FilterListRow {
+  readonly interface: InterfaceName;
+  /** At least one and at most 255. What no rule matches is dropped. */
+  readonly input: readonly string[];
+}
+
+/**
+ * While the row is there, VPP does not look for sessions to end: connections to endpoints that
+ * terminate go on. One row.
+ */
+export interface SessionPauseRow {
+  readonly reason: 'draining';
 }
 
 export type RoutePath =
@@ -124,9 +174,12 @@ export interface TranslationRow {
   readonly protocol: 'TCP' | 'UDP' | 'SCTP';
   /** True when the address is the node's own (NodePort): VPP must not take it as a VIP. */
   readonly nodeAddress: boolean;
-  /** Source address decides alone: ClientIP affinity. */
-  readonly affinity: boolean;
-  /** At least one, sorted by address and port. */
+  /**
+   * ClientIP affinity: the client's address alone decides. The number grows when all clients are
+   * forgotten; undefined without affinity.
+   */
+  readonly affinityEpoch: number | undefined;
+  /** At least one, sorted by address and port. A sink (src/core/link-addresses.ts) is one, too. */
   readonly backends: readonly Backend[];
   /** `namespace/name:port` of the Service, for people. */
   readonly service: string;

@@ -26,8 +26,12 @@ export const stages = [
   'punts',
   'nat',
   'natExclusions',
+  'filters',
+  'filterLists',
   'natInterfaces',
   'routes',
+  // Before the translations: what drains is protected before it loses its place.
+  'sessionPauses',
   'translations',
   'linkStates',
   'bgpServer',

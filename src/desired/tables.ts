@@ -4,6 +4,9 @@ import type {
   BgpPathRow,
   BgpPeerRow,
   BgpServerRow,
+  FilterListRow,
+  FilterRow,
+  FilterRule,
   InterfaceRow,
   LinkStateRow,
   NatExclusionRow,
@@ -13,6 +16,7 @@ import type {
   PuntRow,
   RoutePath,
   RouteRow,
+  SessionPauseRow,
   TranslationRow,
   TunnelRow,
 } from './rows.ts';
@@ -27,8 +31,11 @@ export interface RowTypes {
   readonly punts: PuntRow;
   readonly nat: NatRow;
   readonly natExclusions: NatExclusionRow;
+  readonly filters: FilterRow;
+  readonly filterLists: FilterListRow;
   readonly natInterfaces: NatInterfaceRow;
   readonly routes: RouteRow;
+  readonly sessionPauses: SessionPauseRow;
   readonly translations: TranslationRow;
   readonly linkStates: LinkStateRow;
   readonly bgpServer: BgpServerRow;
@@ -51,6 +58,16 @@ function formatPath(path: RoutePath): string {
     : `via ${path.nextHop} dev ${path.interface}`;
 }
 
+function formatDevice(row: InterfaceRow): string {
+  if (row.kind === 'loopback') return '';
+  return ` ${row.kind === 'tap' ? row.podInterface : row.hostInterface}`;
+}
+
+function formatRule({ permit, source, destination, protocol, ports }: FilterRule): string {
+  const where = ports === undefined ? '' : ` ${ports[0] === ports[1] ? ports[0] : ports.join('-')}`;
+  return `${permit ? 'permit' : 'deny'} ${protocol.toLowerCase()} ${source} > ${destination}${where}`;
+}
+
 /** The order of a route's paths in rows: VPP has its own, and forgets ours. */
 export function sortPaths(paths: readonly RoutePath[]): RoutePath[] {
   return paths.toSorted((a, b) => compareText(formatPath(a), formatPath(b)));
@@ -69,8 +86,7 @@ export const tables: { readonly [Name in Stage]: Table<RowTypes[Name]> } = {
   interfaces: table(
     'interfaces',
     (row) => row.name,
-    (row) =>
-      `${row.name} ${row.kind} ${row.kind === 'tap' ? row.podInterface : row.hostInterface} mtu ${row.mtu}`,
+    (row) => `${row.name} ${row.kind}${formatDevice(row)} mtu ${row.mtu}`,
   ),
   tunnels: table(
     'tunnels',
@@ -105,15 +121,30 @@ export const tables: { readonly [Name in Stage]: Table<RowTypes[Name]> } = {
     (row) => row.prefix,
     (row) => row.prefix,
   ),
+  filters: table(
+    'filters',
+    (row) => row.name,
+    (row) => `${row.name} ${row.rules.map(formatRule).join('; ')}`,
+  ),
+  filterLists: table(
+    'filterLists',
+    (row) => row.interface,
+    (row) => `${row.interface} in ${row.input.join(' ')}`,
+  ),
   natInterfaces: table(
     'natInterfaces',
     (row) => row.interface,
-    (row) => `${row.interface} ${row.role}`,
+    (row) => `${row.interface} ${row.role}${row.via === undefined ? '' : ` via ${row.via}`}`,
   ),
   routes: table(
     'routes',
     (row) => row.prefix,
     (row) => `${row.prefix} ${row.paths.map(formatPath).join(', ')}`,
+  ),
+  sessionPauses: table(
+    'sessionPauses',
+    () => 'scan',
+    (row) => `paused: ${row.reason}`,
   ),
   translations: table(
     'translations',

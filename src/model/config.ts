@@ -32,6 +32,12 @@ export interface Config {
     readonly cidrs: readonly Prefix[];
     /** NodePorts answer on node addresses inside these; empty means all of the node's addresses. */
     readonly nodePortAddresses: readonly Prefix[];
+    /** `spec.externalIPs` are served inside these only; empty: never. */
+    readonly externalIpRanges: readonly Prefix[];
+    /** Source ranges of one family close the load balancer's addresses of the other. */
+    readonly strictSourceRanges: boolean;
+    /** For how long connections to terminating endpoints are protected at most; 0: not at all. */
+    readonly drainSeconds: number;
   };
   readonly bgp: {
     readonly enabled: boolean;

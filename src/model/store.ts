@@ -11,6 +11,7 @@ import type {
   Service,
   Uplink,
 } from './facts.ts';
+import { createGated, type Gated, type GateReason, indexGated } from './gated.ts';
 
 /**
  * The store: the only mutable truth of the daemon.
@@ -31,6 +32,8 @@ export interface FactTypes {
   readonly attachments: Attachment;
   /** Key: the prefix. */
   readonly learnedRoutes: LearnedRoute;
+  /** How often a frontend forgot its clients. Key: `address port protocol`. Source: src/daemon. */
+  readonly affinityEpochs: number;
   /** One entry, key `config`. */
   readonly config: Config;
   /** One entry, key `uplink`. */
@@ -48,6 +51,7 @@ export const factKinds: readonly FactKind[] = [
   'policies',
   'attachments',
   'learnedRoutes',
+  'affinityEpochs',
   'config',
   'uplink',
 ];
@@ -57,11 +61,15 @@ export type Facts = { readonly [K in FactKind]: ReadonlyMap<string, FactTypes[K]
   readonly slicesOf: ReadonlyMap<string, ReadonlySet<string>>;
   /** Key of the Node that has an InternalIP: an index of `nodes`, kept by the store. */
   readonly nodeOf: ReadonlyMap<Ip, string>;
+  /** Services that let not everybody in: an index of `services`, kept by the store. */
+  readonly gated: Gated;
 };
 
 export type ChangedKeys = { readonly [K in FactKind]?: ReadonlySet<string> } & {
   /** Keys of the Services that gained, lost or changed a slice. */
   readonly slicesOf?: ReadonlySet<string>;
+  /** Reasons for which another bucket of Services is gated, or one less. */
+  readonly gated?: ReadonlySet<GateReason>;
 };
 
 export interface Snapshot {
@@ -100,16 +108,17 @@ export function createStore(): Store {
   const facts = Object.fromEntries(factKinds.map((kind) => [kind, new Map()])) as MutableFacts;
   const slicesOf = new Map<string, Set<string>>();
   const nodeOf = new Map<Ip, string>();
+  const gated = createGated();
   const synced = new Set<FactKind>();
-  let changed = new Map<FactKind | 'slicesOf', Set<string>>();
+  let changed = new Map<FactKind | 'slicesOf' | 'gated', Set<string>>();
   let revision = 0;
   let takenRevision = 0;
   let wake: (() => void) | undefined;
   let waiting: Promise<void> | undefined;
 
-  const view: Facts = { ...facts, slicesOf, nodeOf };
+  const view: Facts = { ...facts, slicesOf, nodeOf, gated };
 
-  function mark(kind: FactKind | 'slicesOf', key: string): void {
+  function mark(kind: FactKind | 'slicesOf' | 'gated', key: string): void {
     const keys = changed.get(kind);
     if (keys === undefined) changed.set(kind, new Set([key]));
     else keys.add(key);
@@ -126,6 +135,9 @@ export function createStore(): Store {
       for (const slice of slices) if (slice !== undefined) mark('slicesOf', slice.service);
       indexSlice(slicesOf, key, slices[0]?.service, slices[1]?.service);
     }
+    if (kind === 'services')
+      for (const reason of indexGated(gated, key, before as Service, fact as Service))
+        mark('gated', reason);
     if (kind === 'nodes') indexNode(nodeOf, key, before as Node, fact as Node);
     mark(kind, key);
   }

@@ -11,8 +11,6 @@ export interface EndpointSets {
   readonly cluster: readonly Endpoint[];
   /** For frontends with traffic policy Local: endpoints on this node. */
   readonly local: readonly Endpoint[];
-  /** Whether any endpoint in the cluster could take traffic: Local without one of its own drops. */
-  readonly anywhere: boolean;
 }
 
 export interface Place {
@@ -29,7 +27,6 @@ export function chooseEndpoints(all: readonly Endpoint[], place: Place): Endpoin
     // Hints count only while there are ready endpoints (KP-16).
     cluster: ready ? nearEndpoints(usable, place) : usable,
     local: usableEndpoints(all.filter((endpoint) => endpoint.node === place.node)),
-    anywhere: usable.length > 0,
   };
 }
 
@@ -38,6 +35,11 @@ export function usableEndpoints(all: readonly Endpoint[]): readonly Endpoint[] {
   const ready = all.filter((endpoint) => endpoint.ready);
   if (ready.length > 0) return ready;
   return all.filter((endpoint) => endpoint.serving && endpoint.terminating);
+}
+
+/** Takes no new connections, but may have open ones, which it still serves (KP-46). */
+export function isDraining(endpoint: Endpoint, sets: EndpointSets): boolean {
+  return endpoint.terminating && endpoint.serving && !sets.cluster.includes(endpoint);
 }
 
 /** Same node before same zone, and only when every endpoint carries such a hint (KP-15). */

@@ -1,14 +1,15 @@
-import { compareText, familyOf, type Ip, prefixContains } from '../core/ip.ts';
+import { hostPrefix } from '../core/ip.ts';
+import type { Problem } from '../core/problem.ts';
 import { emptyPlan, type Plan, type Planner } from '../desired/plan.ts';
-import type { Backend, TranslationRow } from '../desired/rows.ts';
-import type { Endpoint, EndpointSlice, Service, ServicePort } from '../model/facts.ts';
+import type { Backend, RouteRow, SessionPauseRow, TranslationRow } from '../desired/rows.ts';
+import type { Service, ServicePort } from '../model/facts.ts';
 import type { ChangedKeys, Facts } from '../model/store.ts';
-import { chooseEndpoints, type Place } from './endpoints.ts';
+import { backendsOfPort, maxBackends, type PortBackends, refusal, silence } from './backends.ts';
+import { type Frontend, frontendProblems, frontendsOfPort } from './frontends.ts';
 
 /**
  * Services and their EndpointSlices become translations: one row per frontend, which is
- * (address, protocol, port) (KP-04). A frontend without a usable endpoint has no row: VPP aborts
- * on a translation without paths, and the reject route of the service range answers instead.
+ * (address, protocol, port) (KP-04). Who may use a frontend is in gate.ts.
  */
 export const servicePlanner: Planner<Facts, ChangedKeys> = {
   name: 'services',
@@ -18,119 +19,91 @@ export const servicePlanner: Planner<Facts, ChangedKeys> = {
     if (changed.config || changed.uplink) return 'all';
     const own = facts.config.get('config')?.nodeName;
     if (own !== undefined && changed.nodes?.has(own)) return 'all';
-    return new Set([...(changed.services ?? []), ...(changed.slicesOf ?? [])]);
+    const epochs = [...(changed.affinityEpochs ?? [])].map(serviceOfEpoch);
+    return new Set([...(changed.services ?? []), ...(changed.slicesOf ?? []), ...epochs]);
   },
   plan(facts, owner) {
     const service = facts.services.get(owner);
     if (service === undefined || service.type === 'ExternalName') return emptyPlan;
-    const translations = service.ports.flatMap((port) => planPort(facts, service, port));
-    return { rows: { translations }, problems: [] } satisfies Plan;
+    const rows = { translations: [], routes: [], sessionPauses: [] } as MutableRows;
+    const problems = frontendProblems(facts, service);
+    for (const port of service.ports)
+      for (const family of [4, 6] as const) planPort(facts, service, port, family, rows, problems);
+    return { rows, problems } satisfies Plan;
   },
 };
 
-/** This node, as endpoint choice sees it. */
-export function placeOf(facts: Facts): Place {
-  const node = facts.config.get('config')?.nodeName ?? '';
-  return { node, zone: facts.nodes.get(node)?.labels['topology.kubernetes.io/zone'] ?? '' };
+interface MutableRows {
+  readonly translations: TranslationRow[];
+  readonly routes: RouteRow[];
+  readonly sessionPauses: SessionPauseRow[];
 }
 
-function planPort(facts: Facts, service: Service, port: ServicePort): TranslationRow[] {
-  const rows: TranslationRow[] = [];
-  const place = placeOf(facts);
-  for (const family of [4, 6] as const) {
-    const vips = service.clusterIps.filter((vip) => familyOf(vip) === family);
-    const nodeIps = port.nodePort === 0 ? [] : nodePortAddresses(facts, family);
-    if (vips.length === 0 && nodeIps.length === 0) continue;
-    const candidates = endpointsOfPort(facts, service, port, family);
-    const sets = chooseEndpoints(candidates.endpoints, place);
-    const internal = service.internalTrafficPolicy === 'Local' ? sets.local : sets.cluster;
-    const external = service.externalTrafficPolicy === 'Local' ? sets.local : sets.cluster;
-    const base = {
-      protocol: port.protocol,
-      affinity: service.affinitySeconds > 0,
-      service: port.name === '' ? service.key : `${service.key}:${port.name}`,
-    };
-    const inside = backendsOf(internal, candidates.portOf);
-    if (inside.length > 0)
-      for (const vip of vips)
-        rows.push({ vip, port: port.port, ...base, nodeAddress: false, backends: inside });
-    // A Service of one family has no NodePort in the other (KP-26).
-    const outside = vips.length === 0 ? [] : backendsOf(external, candidates.portOf);
-    if (outside.length > 0)
-      for (const vip of nodeIps)
-        rows.push({ vip, port: port.nodePort, ...base, nodeAddress: true, backends: outside });
-  }
-  return rows;
+/** Key of the fact that counts how often a Service's port forgot its clients. */
+export function epochKey(service: Service, port: ServicePort): string {
+  return `${service.key} ${port.name}/${port.protocol}`;
 }
 
-/** The node's own addresses on which NodePorts answer (KP-27). */
-function nodePortAddresses(facts: Facts, family: 4 | 6): Ip[] {
-  const allowed = facts.config.get('config')?.services.nodePortAddresses ?? [];
-  const own = facts.uplink.get('uplink')?.addresses.map((address) => address.ip) ?? [];
-  return own.filter(
-    (address) =>
-      familyOf(address) === family &&
-      (allowed.length === 0 || allowed.some((range) => prefixContains(range, address))),
-  );
+function serviceOfEpoch(key: string): string {
+  return key.slice(0, key.indexOf(' '));
 }
 
-/** An endpoint's port number, as its slice gives it (KP-05). */
-type PortOf = (endpoint: Endpoint) => number;
-
-interface Candidates {
-  readonly endpoints: readonly Endpoint[];
-  readonly portOf: PortOf;
-}
-
-/**
- * Endpoints of one Service port. The same address and port in two slices counts once; a local
- * one replaces another (KP-07). Slices are visited in the order of their names, so the order of
- * events does not show.
- */
-function endpointsOfPort(
+function planPort(
   facts: Facts,
   service: Service,
   port: ServicePort,
   family: 4 | 6,
-): Candidates {
-  const parts = slicesOf(facts, service, family).flatMap((slice) =>
-    slice.ports
-      .filter((one) => one.name === port.name && one.protocol === port.protocol)
-      .map((one) => ({ endpoints: slice.endpoints, port: one.port })),
-  );
-  const [only] = parts;
-  // Nearly every Service: one slice, one number, nothing to merge.
-  if (parts.length === 1 && only !== undefined)
-    return { endpoints: only.endpoints, portOf: () => only.port };
-  const node = facts.config.get('config')?.nodeName ?? '';
-  const chosen = new Map<string, readonly [Endpoint, number]>();
-  for (const part of parts)
-    for (const endpoint of part.endpoints) {
-      const key = `${endpoint.ip} ${part.port}`;
-      const before = chosen.get(key);
-      if (before !== undefined && (before[0].node === node || endpoint.node !== node)) continue;
-      chosen.set(key, [endpoint, part.port]);
-    }
-  const ports = new Map(chosen.values());
-  return { endpoints: [...ports.keys()], portOf: (endpoint) => ports.get(endpoint) ?? 0 };
-}
-
-function slicesOf(facts: Facts, service: Service, family: 4 | 6): EndpointSlice[] {
-  const slices: EndpointSlice[] = [];
-  for (const key of facts.slicesOf.get(service.key) ?? []) {
-    const slice = facts.slices.get(key);
-    if (slice !== undefined && slice.family === family) slices.push(slice);
+  rows: MutableRows,
+  problems: Problem[],
+): void {
+  const frontends = frontendsOfPort(facts, service, port, family);
+  if (frontends.length === 0) return;
+  const backends = backendsOfPort(facts, service, port, family);
+  const common = {
+    protocol: port.protocol,
+    affinityEpoch:
+      service.affinitySeconds > 0
+        ? (facts.affinityEpochs.get(epochKey(service, port)) ?? 0)
+        : undefined,
+    service: port.name === '' ? service.key : `${service.key}:${port.name}`,
+  };
+  for (const frontend of frontends) {
+    const { vip, port: number, nodeAddress } = frontend;
+    const chosen = choose(service, frontend, backends, family);
+    rows.translations.push({ vip, port: number, ...common, nodeAddress, backends: chosen });
+    // Other ports of the address must not follow the default route back to where they came from.
+    if (frontend.kind !== 'ClusterIP' && !nodeAddress && !hasRoute(rows.routes, frontend))
+      rows.routes.push({ prefix: hostPrefix(vip), paths: [{ kind: 'reject' }] });
   }
-  return slices.length < 2 ? slices : slices.sort((a, b) => compareText(a.key, b.key));
+  const drainSeconds = facts.config.get('config')?.services.drainSeconds ?? 0;
+  // A datagram has no connection that could go on.
+  if (backends.draining && port.protocol !== 'UDP' && drainSeconds > 0)
+    if (rows.sessionPauses.length === 0) rows.sessionPauses.push({ reason: 'draining' });
+  if (backends.surplus > 0)
+    problems.push({
+      object: `Service/${service.key}`,
+      field: `spec.ports[${service.ports.indexOf(port)}]`,
+      reason: `has ${backends.surplus + maxBackends} endpoints; this node uses ${maxBackends} of them`,
+    });
 }
 
-/** Sorted, because VPP's default load balancer reshuffles clients when the order changes. */
-function backendsOf(endpoints: readonly Endpoint[], portOf: PortOf): Backend[] {
-  const backends = endpoints.map((endpoint) => ({ ip: endpoint.ip, port: portOf(endpoint) }));
-  backends.sort((a, b) => compareText(a.ip, b.ip) || a.port - b.port);
-  const isRepeated = (backend: Backend, i: number) =>
-    backend.ip === backends[i - 1]?.ip && backend.port === backends[i - 1]?.port;
-  return backends.some(isRepeated)
-    ? backends.filter((backend, i) => !isRepeated(backend, i))
-    : backends;
+function hasRoute(routes: readonly RouteRow[], { vip }: Frontend): boolean {
+  return routes.some((route) => route.prefix === hostPrefix(vip));
+}
+
+/** The endpoints that a frontend uses, or the sink that answers in their place (KP-13 to KP-22). */
+function choose(
+  service: Service,
+  { kind }: Frontend,
+  { cluster, local }: PortBackends,
+  family: 4 | 6,
+): readonly Backend[] {
+  const internal = kind === 'ClusterIP';
+  const policy = internal ? service.internalTrafficPolicy : service.externalTrafficPolicy;
+  if (policy === 'Local' && local.length > 0) return local;
+  if (cluster.length === 0) return refusal(family);
+  if (policy === 'Local' && internal) return silence(family);
+  // Policy Local from outside without an endpoint here: the gate drops it. What comes from inside
+  // goes on as if it had left the cluster and come back (KP-21).
+  return cluster;
 }

@@ -1,11 +1,11 @@
 import { familyOf, type Ip } from '../core/ip.ts';
+import { tunnelName, uplinkName } from '../desired/names.ts';
 import { emptyPlan, type Planner } from '../desired/plan.ts';
 import type { RoutePath } from '../desired/rows.ts';
 import { sortPaths } from '../desired/tables.ts';
 import type { Config } from '../model/config.ts';
 import type { Uplink } from '../model/facts.ts';
 import type { ChangedKeys, Facts } from '../model/store.ts';
-import { tunnelName, uplinkName } from './names.ts';
 import { needsTunnel } from './nodes.ts';
 import { isOnLink, isOwnAddress } from './uplink.ts';
 

@@ -1,6 +1,6 @@
 import type { Ip } from '../core/ip.ts';
+import { uplinkName } from '../desired/names.ts';
 import type { Facts } from '../model/store.ts';
-import { uplinkName } from './names.ts';
 import { isOnLink } from './uplink.ts';
 
 /**

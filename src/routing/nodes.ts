@@ -1,9 +1,9 @@
 import { familyOf, type Ip } from '../core/ip.ts';
+import { tunnelName, uplinkName } from '../desired/names.ts';
 import { emptyPlan, type Plan, type Planner, type Rows } from '../desired/plan.ts';
 import type { Config } from '../model/config.ts';
 import type { Node, Uplink } from '../model/facts.ts';
 import type { ChangedKeys, Facts } from '../model/store.ts';
-import { tunnelName, uplinkName } from './names.ts';
 import { isOnLink } from './uplink.ts';
 
 /** Bytes that an outer header takes from the packet: RFC 2003, RFC 2473. */

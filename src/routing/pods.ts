@@ -1,9 +1,9 @@
 import { hostPrefix } from '../core/ip.ts';
+import { podInterfaceName, podsGateName, uplinkName } from '../desired/names.ts';
 import { emptyPlan, type Planner } from '../desired/plan.ts';
 import type { InterfaceRow } from '../desired/rows.ts';
 import type { Attachment } from '../model/facts.ts';
 import type { ChangedKeys, Facts } from '../model/store.ts';
-import { podInterfaceName, uplinkName } from './names.ts';
 
 /**
  * A pod's attachment becomes its interface, its permanent neighbours (no packet waits for ARP
@@ -13,7 +13,8 @@ export const podPlanner: Planner<Facts, ChangedKeys> = {
   name: 'pods',
   kind: 'Attachment',
   owners: (facts) => facts.attachments.keys(),
-  touched: (_facts, changed) => changed.attachments ?? [],
+  touched: (_facts, changed) =>
+    changed.gated?.has('ranges') ? 'all' : (changed.attachments ?? []),
   plan(facts, owner) {
     const attachment = facts.attachments.get(owner);
     if (attachment === undefined) return emptyPlan;
@@ -23,7 +24,13 @@ export const podPlanner: Planner<Facts, ChangedKeys> = {
         interfaces: [planInterface(name, attachment)],
         addresses: [{ kind: 'borrowed', interface: name, from: uplinkName }],
         neighbours: attachment.ips.map((ip) => ({ interface: name, ip, mac: attachment.mac })),
-        natInterfaces: [{ interface: name, role: 'pod' }],
+        natInterfaces: [
+          {
+            interface: name,
+            role: 'pod',
+            ...(facts.gated.ranges.size > 0 ? { via: podsGateName } : {}),
+          },
+        ],
         routes: attachment.ips.map((ip) => ({
           prefix: hostPrefix(ip),
           paths: [{ kind: 'forward', interface: name, nextHop: ip }],

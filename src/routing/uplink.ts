@@ -1,10 +1,23 @@
 import { familyOf, hostPrefix, type Ip, ip, type Prefix, prefix, prefixOf } from '../core/ip.ts';
+import { dropAddresses, refuseAddresses } from '../core/link-addresses.ts';
+import {
+  hostGateName,
+  hostName,
+  podsGateName,
+  uplinkGateName,
+  uplinkName,
+} from '../desired/names.ts';
 import { emptyPlan, type Plan, type Planner } from '../desired/plan.ts';
-import type { AddressRow, PuntRow, RouteRow } from '../desired/rows.ts';
+import type {
+  AddressRow,
+  InterfaceRow,
+  NatInterfaceRow,
+  PuntRow,
+  RouteRow,
+} from '../desired/rows.ts';
 import type { Config } from '../model/config.ts';
 import type { Uplink } from '../model/facts.ts';
 import type { ChangedKeys, Facts } from '../model/store.ts';
-import { hostName, uplinkName } from './names.ts';
 
 /** Addresses of the kernel's end of the host link, as VPP knows them; src/host sets them. */
 export const hostLinkAddresses: { readonly [F in 4 | 6]: Ip } = {
@@ -28,18 +41,24 @@ export const uplinkPlanner: Planner<Facts, ChangedKeys> = {
   touched(facts, changed) {
     const own = facts.config.get('config')?.nodeName;
     const ownNode = own !== undefined && changed.nodes?.has(own) === true;
-    return changed.uplink || changed.config || ownNode ? [uplinkName] : [];
+    return changed.uplink || changed.config || changed.gated || ownNode ? [uplinkName] : [];
   },
   plan(facts) {
     const uplink = facts.uplink.get(uplinkName);
     const config = facts.config.get('config');
     if (uplink === undefined || config === undefined) return emptyPlan;
     const podCidrs = facts.nodes.get(config.nodeName)?.podCidrs ?? [];
+    const links = planInterfaces(uplink);
+    const gates = planGates(facts, uplink);
     return {
       rows: {
-        ...planInterfaces(uplink),
+        ...links,
+        interfaces: [...links.interfaces, ...gates.interfaces],
+        addresses: [...links.addresses, ...gates.addresses],
         ...planNat(uplink, [...config.pods.clusterCidrs, ...podCidrs]),
-        routes: planRoutes(uplink, config, podCidrs),
+        linkStates: [...links.linkStates, ...gates.linkStates],
+        natInterfaces: gates.natInterfaces,
+        routes: [...planRoutes(uplink, config, podCidrs), ...planSinks(uplink)],
       },
       problems: [],
     } satisfies Plan;
@@ -107,11 +126,55 @@ function planNat(uplink: Uplink, inside: readonly Prefix[]) {
   return {
     nat: [{ ip4: first(4), ip6: first(6) }],
     natExclusions: [...new Set(inside)].map((cidr) => ({ prefix: cidr })),
-    natInterfaces: [
-      { interface: uplinkName, role: 'uplink' as const },
-      { interface: hostName, role: 'host' as const },
-    ],
   };
+}
+
+/** Locally administered, each its own; nobody on a wire ever sees them. */
+const gateMacs: Readonly<Record<string, string>> = {
+  [uplinkGateName]: '02:6b:76:70:00:01',
+  [hostGateName]: '02:6b:76:70:00:02',
+  [podsGateName]: '02:6b:76:70:00:03',
+};
+
+/**
+ * While some Service lets not everybody in, its packets are filtered before they are translated:
+ * see src/proxy/gate.ts for who and why.
+ */
+function planGates(facts: Facts, uplink: Uplink) {
+  const ranges = facts.gated.ranges.size > 0;
+  const names: string[] = [];
+  if (ranges || facts.gated.local.size > 0) names.push(uplinkGateName);
+  if (ranges) names.push(hostGateName, podsGateName);
+  const interfaces: InterfaceRow[] = names.map((name) => ({
+    name,
+    kind: 'loopback',
+    role: 'gate',
+    mac: gateMacs[name] ?? '',
+    mtu: uplink.mtu,
+  }));
+  const addresses: AddressRow[] = names.map((name) => ({
+    kind: 'borrowed',
+    interface: name,
+    from: uplinkName,
+  }));
+  const through = (gate: string) => (names.includes(gate) ? { via: gate } : {});
+  const natInterfaces: NatInterfaceRow[] = [
+    { interface: uplinkName, role: 'uplink', ...through(uplinkGateName) },
+    { interface: hostName, role: 'host', ...through(hostGateName) },
+  ];
+  const linkStates = names.map((name) => ({ interface: name, up: true }));
+  return { interfaces, addresses, natInterfaces, linkStates };
+}
+
+/** Where packets go that no endpoint takes: src/core/link-addresses.ts. */
+function planSinks(uplink: Uplink): RouteRow[] {
+  return familiesOf(uplink).flatMap((family): RouteRow[] => [
+    {
+      prefix: hostPrefix(refuseAddresses[family]),
+      paths: [{ kind: 'forward', interface: hostName, nextHop: hostLinkAddresses[family] }],
+    },
+    { prefix: hostPrefix(dropAddresses[family]), paths: [{ kind: 'drop' }] },
+  ]);
 }
 
 function planRoutes(uplink: Uplink, config: Config, podCidrs: readonly Prefix[]): RouteRow[] {

@@ -8,6 +8,8 @@ export interface Handles {
   readonly interfaces: ReadonlyMap<InterfaceName, number>;
   /** Translation ids by the key of their row. */
   readonly translations: Map<string, number>;
+  /** Indices of VPP's ACLs by the names of filters. */
+  readonly filters: Map<string, number>;
   setInterface(name: InterfaceName, swIfIndex: number): void;
   removeInterface(name: InterfaceName): void;
   clearInterfaces(): void;
@@ -31,6 +33,7 @@ export function createHandles(): Handles {
   return {
     interfaces,
     translations: new Map(),
+    filters: new Map(),
     setInterface(name, swIfIndex) {
       interfaces.set(name, swIfIndex);
       names.set(swIfIndex, name);

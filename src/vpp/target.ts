@@ -4,9 +4,12 @@ import { createBackoff } from '../core/backoff.ts';
 import { type Clock, sleep } from '../core/clock.ts';
 import type { AnyDriver, Target } from '../reconcile/driver.ts';
 import { addressParts, neighbourParts } from './drivers/addresses.ts';
+import { filterListParts, filterParts } from './drivers/filters.ts';
 import { interfaceParts, linkStateParts } from './drivers/interfaces.ts';
-import { natExclusionParts, natInterfaceParts, natParts, translationParts } from './drivers/nat.ts';
+import { natExclusionParts, natParts, translationParts } from './drivers/nat.ts';
+import { natInterfaceParts } from './drivers/nat-interfaces.ts';
 import { puntParts, routeParts } from './drivers/routes.ts';
+import { sessionPauseParts } from './drivers/sessions.ts';
 import { tunnelParts } from './drivers/tunnels.ts';
 import { openSession, type VppSession, vppDriver } from './session.ts';
 
@@ -48,6 +51,19 @@ export const requiredMessages: readonly MessageName[] = [
   'ip_punt_redirect_v2_dump',
   'feature_is_enabled',
   'feature_cnat_enable_disable',
+  'feature_enable_disable',
+  'create_loopback',
+  'delete_loopback',
+  'acl_add_replace',
+  'acl_del',
+  'acl_dump',
+  'acl_interface_set_acl_list',
+  'acl_interface_list_dump',
+  'abf_policy_add_del',
+  'abf_policy_dump',
+  'abf_itf_attach_add_del',
+  'abf_itf_attach_dump',
+  'cli_inband',
   'cnat_set_snat_addresses_v2',
   'cnat_get_snat_addresses',
   'cnat_set_snat_policy',
@@ -129,8 +145,11 @@ function allDrivers(current: () => VppSession): AnyDriver[] {
     vppDriver('punts', current, puntParts),
     vppDriver('nat', current, natParts),
     vppDriver('natExclusions', current, natExclusionParts),
+    vppDriver('filters', current, filterParts),
+    vppDriver('filterLists', current, filterListParts),
     vppDriver('natInterfaces', current, natInterfaceParts),
     vppDriver('routes', current, routeParts),
+    vppDriver('sessionPauses', current, sessionPauseParts),
     vppDriver('translations', current, translationParts),
     vppDriver('linkStates', current, linkStateParts),
   ];

@@ -115,10 +115,10 @@ describe('servicePlanner', () => {
       out: ['10.96.0.10:80/tcp 10.244.1.5:8080'],
     },
     {
-      name: 'KP-22 without a usable endpoint there is no translation',
+      name: 'KP-22 without a usable endpoint the packet goes where it is refused',
       service: service('d/web', { ports: [port({ nodePort: 30080 })] }),
       slices: [slice('d/web-1', 'd/web', [endpoint('10.244.2.5', 'gone')])],
-      out: [],
+      out: ['10.96.0.10:80/tcp 169.254.1.2:1', '192.0.2.1:30080/tcp 169.254.1.2:1'],
     },
     {
       name: 'KP-26 dual stack: each family has its frontend and its endpoints',

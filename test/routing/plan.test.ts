@@ -54,6 +54,10 @@ describe('uplinkPlanner', () => {
       'routes: 0.0.0.0/0 via 192.0.2.254 dev uplink',
       'routes: 10.96.0.0/16 reject',
       'routes: 10.244.1.0/24 reject',
+      'routes: 169.254.1.2/32 via 169.254.1.2 dev host',
+      'routes: 169.254.1.3/32 drop',
+      'routes: fd6b:7670:7200::2/128 via fe80::2 dev host',
+      'routes: fd6b:7670:7200::3/128 drop',
       'linkStates: uplink up',
       'linkStates: host up',
     ]);

@@ -3,7 +3,13 @@ import { af_packet_flags, af_packet_mode } from '../../../native/vpp-api/catalog
 import { if_status_flags } from '../../../native/vpp-api/catalogue/interface-types.ts';
 import { tap_flags } from '../../../native/vpp-api/catalogue/tapv2.ts';
 import { VppError } from '../../../native/vpp-api/errors.ts';
-import type { AfPacketRow, InterfaceRow, LinkStateRow, TapRow } from '../../desired/rows.ts';
+import type {
+  AfPacketRow,
+  InterfaceRow,
+  LinkStateRow,
+  LoopbackRow,
+  TapRow,
+} from '../../desired/rows.ts';
 import { tables } from '../../desired/tables.ts';
 import type { Held } from '../../reconcile/driver.ts';
 import {
@@ -15,6 +21,8 @@ import {
   valueExists,
 } from '../session.ts';
 import { unspecified } from './addresses.ts';
+import { closeGate } from './gates.ts';
+import { forgetGate } from './nat-interfaces.ts';
 
 /**
  * AF_PACKET rings. VPP maps all blocks of an interface at once, on its main thread, which forwards
@@ -54,6 +62,8 @@ export const interfaceParts: VppDriverParts<InterfaceRow> = {
         held.push({ key: name, row });
       } else if (tap !== undefined)
         held.push({ key: name, row: { ...common, ...tap, kind: 'tap', role: 'pod' } });
+      else if (name.startsWith('gate-'))
+        held.push({ key: name, row: { ...common, kind: 'loopback', role: 'gate' } });
     }
     return held;
   },
@@ -128,7 +138,7 @@ function sameDevice(a: InterfaceRow, b: InterfaceRow): boolean {
   return tables.interfaces.equal(a, { ...b, mtu: a.mtu });
 }
 
-function roleOf(name: string): InterfaceRow['role'] {
+function roleOf(name: string): AfPacketRow['role'] {
   return name === 'uplink' || name === 'host' ? name : 'pod';
 }
 
@@ -138,6 +148,7 @@ async function hostInterfaces(session: VppSession): Promise<Map<number, string>>
 }
 
 function createInterface(session: VppSession, row: InterfaceRow): Promise<number> {
+  if (row.kind === 'loopback') return createLoopback(session, row);
   return row.kind === 'tap' ? createTap(session, row) : createAfPacket(session, row);
 }
 
@@ -242,7 +253,8 @@ async function removeInterface(
 ): Promise<void> {
   const swIfIndex = session.handles.interfaces.get(name);
   if (swIfIndex === undefined) return;
-  if (from?.kind === 'tap')
+  if (from?.kind === 'loopback') await deleteLoopback(session, swIfIndex);
+  else if (from?.kind === 'tap')
     await session.connection.request('tap_delete_v2', { sw_if_index: swIfIndex });
   else {
     const hostInterface = from?.hostInterface ?? (await hostInterfaces(session)).get(swIfIndex);
@@ -250,6 +262,23 @@ async function removeInterface(
       await session.connection.request('af_packet_delete', { host_if_name: hostInterface });
   }
   session.handles.removeInterface(name);
+}
+
+/** Up at once: it has no wire, and nothing arrives there that did not pass another interface. */
+async function createLoopback(session: VppSession, row: LoopbackRow): Promise<number> {
+  const { connection } = session;
+  const reply = await connection.request('create_loopback', { mac_address: row.mac });
+  await connection.request('sw_interface_set_flags', {
+    sw_if_index: reply.sw_if_index,
+    flags: if_status_flags.IF_STATUS_API_FLAG_ADMIN_UP,
+  });
+  return reply.sw_if_index;
+}
+
+async function deleteLoopback(session: VppSession, swIfIndex: number): Promise<void> {
+  await forgetGate(session, swIfIndex);
+  await closeGate(session, swIfIndex);
+  await session.connection.request('delete_loopback', { sw_if_index: swIfIndex });
 }
 
 async function setLink(session: VppSession, name: string, up: boolean): Promise<void> {

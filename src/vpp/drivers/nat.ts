@@ -8,15 +8,11 @@ import { ip_flow_hash_config_v2 } from '../../../native/vpp-api/catalogue/ip.ts'
 import { ip_proto } from '../../../native/vpp-api/catalogue/ip-types.ts';
 import type { FieldsOf } from '../../../native/vpp-api/codec.ts';
 import { familyOf, type Ip, type Prefix } from '../../core/ip.ts';
-import type {
-  NatExclusionRow,
-  NatInterfaceRow,
-  NatRow,
-  TranslationRow,
-} from '../../desired/rows.ts';
+import type { NatExclusionRow, NatRow, TranslationRow } from '../../desired/rows.ts';
 import { tables } from '../../desired/tables.ts';
 import { none, noSuchEntry, type VppDriverParts, type VppSession } from '../session.ts';
 import { unspecified } from './addresses.ts';
+import { writePolicyMap } from './nat-interfaces.ts';
 
 /** VPP, src/vnet/error.h: VNET_API_ERROR_FEATURE_DISABLED, the answer before the first address. */
 const featureDisabled = -30;
@@ -62,7 +58,7 @@ export const natParts: VppDriverParts<NatRow> = {
     await session.connection.request('cnat_set_snat_policy', {
       policy: cnat_snat_policies.CNAT_POLICY_K8S,
     });
-    await writePolicy(session, local0, cnat_snat_policy_table.CNAT_POLICY_INCLUDE_V4, true);
+    await writePolicyMap(session, local0, cnat_snat_policy_table.CNAT_POLICY_INCLUDE_V4, true);
   },
   async remove() {
     // VPP has no call that takes SNAT addresses back. Without interfaces they do nothing.
@@ -75,70 +71,6 @@ export const natExclusionParts: VppDriverParts<NatExclusionRow> = {
   put: (session, row) => writeExclusion(session, row.prefix, true),
   remove: (session, key) => writeExclusion(session, key as Prefix, false),
 };
-
-/** The maps of the SNAT policy that an interface is in. */
-const policyTables: { readonly [Role in NatInterfaceRow['role']]: readonly number[] } = {
-  pod: [
-    cnat_snat_policy_table.CNAT_POLICY_INCLUDE_V4,
-    cnat_snat_policy_table.CNAT_POLICY_INCLUDE_V6,
-    cnat_snat_policy_table.CNAT_POLICY_POD,
-  ],
-  host: [cnat_snat_policy_table.CNAT_POLICY_HOST],
-  uplink: [],
-  tunnel: [],
-};
-
-/** Interfaces on which translation happens. */
-export const natInterfaceParts: VppDriverParts<NatInterfaceRow> = {
-  async dump(session) {
-    const entries = [...session.handles.interfaces];
-    const enabled = await Promise.all(entries.map(([, index]) => isTranslating(session, index)));
-    return entries
-      .filter((_, i) => enabled[i])
-      .map(([name]) => ({ key: name, row: { interface: name, role: natRoleOf(name) } }));
-  },
-  async put(session, row) {
-    const swIfIndex = session.handles.need(row.interface);
-    // VPP counts: enabled twice, an interface translates no new flow at all (observed, 26.06).
-    const enabled = isTranslating(session, swIfIndex);
-    const policies = Object.values(cnat_snat_policy_table).map((table) =>
-      writePolicy(session, swIfIndex, table, policyTables[row.role].includes(table)),
-    );
-    await Promise.all(policies);
-    // The feature last: where it is enabled, the maps are right.
-    if (!(await enabled)) await enableTranslation(session, swIfIndex, true);
-  },
-  async remove(session, name) {
-    const swIfIndex = session.handles.interfaces.get(name);
-    if (swIfIndex === undefined) return;
-    // VPP keeps the number in its maps and gives it to the next interface.
-    const policies = Object.values(cnat_snat_policy_table).map((table) =>
-      writePolicy(session, swIfIndex, table, false),
-    );
-    if (await isTranslating(session, swIfIndex)) await enableTranslation(session, swIfIndex, false);
-    await Promise.all(policies);
-  },
-};
-
-async function isTranslating(session: VppSession, swIfIndex: number): Promise<boolean> {
-  const reply = await session.connection.request('feature_is_enabled', {
-    arc_name: 'ip4-unicast',
-    feature_name: 'cnat-input-ip4',
-    sw_if_index: swIfIndex,
-  });
-  return reply.is_enabled;
-}
-
-async function enableTranslation(
-  session: VppSession,
-  swIfIndex: number,
-  enable: boolean,
-): Promise<void> {
-  await session.connection.request('feature_cnat_enable_disable', {
-    sw_if_index: swIfIndex,
-    enable_disable: enable,
-  });
-}
 
 /** Flags of a translation, VPP src/plugins/cnat/cnat_types.h: ALLOC_PORT and NO_CLIENT. */
 const translationFlags = 1 | 8;
@@ -153,7 +85,7 @@ const translationBulk = {
   // When `from` is not known in full the kind may differ, too, but then deleting would cut what
   // most probably is right.
   suits: (from: TranslationRow | undefined, to: TranslationRow) =>
-    from === undefined || from.affinity === to.affinity,
+    from === undefined || from.affinityEpoch === to.affinityEpoch,
 };
 
 /** Frontends of Services. */
@@ -188,20 +120,37 @@ export const translationParts: VppDriverParts<TranslationRow> & {
 
 function translationOf(row: TranslationRow): FieldsOf<'cnat_translation_update'>['translation'] {
   const family = familyOf(row.vip);
+  const affinity = row.affinityEpoch !== undefined;
   return {
     vip: endpoint(row.vip, row.port),
     id: none,
     ip_proto: protocolNumbers[row.protocol],
     is_real_ip: row.nodeAddress ? 1 : 0,
     flags: translationFlags,
-    lb_type: row.affinity ? cnat_lb_type.CNAT_LB_TYPE_MAGLEV : cnat_lb_type.CNAT_LB_TYPE_DEFAULT,
-    flow_hash_config: row.affinity ? ip_flow_hash_config_v2.IP_API_V2_FLOW_HASH_SRC_IP : 0,
+    lb_type: affinity ? cnat_lb_type.CNAT_LB_TYPE_MAGLEV : cnat_lb_type.CNAT_LB_TYPE_DEFAULT,
+    flow_hash_config: affinity ? affinityHash(row.affinityEpoch ?? 0) : 0,
     paths: row.backends.map((backend) => ({
       dst_ep: endpoint(backend.ip, backend.port),
       src_ep: endpoint(unspecified[family], 0),
       flags: 0,
     })),
   };
+}
+
+const { IP_API_V2_FLOW_HASH_SRC_IP: sourceHash } = ip_flow_hash_config_v2;
+/** What is the same in every packet to a frontend: it changes the hash, not who is told apart. */
+const constantHashes = [
+  ip_flow_hash_config_v2.IP_API_V2_FLOW_HASH_DST_IP,
+  ip_flow_hash_config_v2.IP_API_V2_FLOW_HASH_PROTO,
+  ip_flow_hash_config_v2.IP_API_V2_FLOW_HASH_DST_PORT,
+];
+
+/** A hash of the client's address alone; another one for the next epochs, 8 in all. */
+function affinityHash(epoch: number): number {
+  return constantHashes.reduce(
+    (hash, field, bit) => ((epoch >> bit) & 1 ? hash | field : hash),
+    sourceHash as number,
+  );
 }
 
 function endpoint(addr: Ip, port: number) {
@@ -231,22 +180,4 @@ async function writeExclusion(session: VppSession, prefix: Prefix, isAdd: boolea
     is_add: isAdd ? 1 : 0,
     prefix,
   });
-}
-
-async function writePolicy(
-  session: VppSession,
-  swIfIndex: number,
-  table: number,
-  isAdd: boolean,
-): Promise<void> {
-  await session.connection.request('cnat_snat_policy_add_del_if', {
-    sw_if_index: swIfIndex,
-    is_add: isAdd ? 1 : 0,
-    table,
-  });
-}
-
-function natRoleOf(name: string): NatInterfaceRow['role'] {
-  if (name === 'uplink' || name === 'host') return name;
-  return name.startsWith('pod-') ? 'pod' : 'tunnel';
 }

@@ -12,3 +12,9 @@ export function podInterfaceName(hostInterface: string): string {
 export function tunnelName(remote: Ip): string {
   return `ipip-${remote}`;
 }
+
+/** The loopbacks on which packets are translated after filters have seen them. */
+export const uplinkGateName = 'gate-uplink';
+export const hostGateName = 'gate-host';
+/** One for all pods of the node. */
+export const podsGateName = 'gate-pods';

@@ -1,0 +1,21 @@
+import { type Ip, ip } from './ip.ts';
+
+/**
+ * Addresses that this product reserves on every node: never announced, never routed off the
+ * node. Link-local for IPv4 (RFC 3927), a unique local prefix for IPv6 (RFC 4193).
+ */
+
+/** Where nothing listens: the kernel's end of the host link. It answers RST or port unreachable. */
+export const refuseAddresses: { readonly [F in 4 | 6]: Ip } = {
+  4: ip('169.254.1.2'),
+  6: ip('fd6b:7670:7200::2'),
+};
+
+/** tcpmux (RFC 1078), which nobody runs: a port that is closed on every host. */
+export const refusePort = 1;
+
+/** Routed to drop. */
+export const dropAddresses: { readonly [F in 4 | 6]: Ip } = {
+  4: ip('169.254.1.3'),
+  6: ip('fd6b:7670:7200::3'),
+};

@@ -1,0 +1,166 @@
+import { familyOf, hostPrefix, type Prefix, prefix } from '../core/ip.ts';
+import { hostName, podInterfaceName, uplinkName } from '../desired/names.ts';
+import { emptyPlan, type Planner } from '../desired/plan.ts';
+import type { FilterListRow, FilterRow, FilterRule } from '../desired/rows.ts';
+import type { Service } from '../model/facts.ts';
+import { type GateReason, gateBucket } from '../model/gated.ts';
+import type { ChangedKeys, Facts } from '../model/store.ts';
+import { backendsOfPort } from './backends.ts';
+import { type Frontend, frontendsOfPort, sourceRangesOf } from './frontends.ts';
+
+/**
+ * The gate: who may use a frontend, decided before the packet is translated.
+ *
+ * VPP translates before its filters look (ip4-unicast: cnat-input, then acl-plugin-in), and after
+ * that a load balancer's address cannot be told from a NodePort or a ClusterIP. So while a
+ * Service needs it, packets meet the filters on the interface on which they arrive and are
+ * received a second time on a loopback, where translation happens: src/routing/uplink.ts.
+ *
+ * Two reasons: `loadBalancerSourceRanges` (KP-32), on every interface; and externalTrafficPolicy
+ * Local without an endpoint on this node (KP-20), on the uplink only, because what comes from
+ * inside the cluster is served (KP-21).
+ */
+export const gatePlanner: Planner<Facts, ChangedKeys> = {
+  name: 'gate',
+  kind: 'Gate',
+  *owners(facts) {
+    yield listsOwner;
+    for (const reason of reasons)
+      for (const bucket of facts.gated[reason].keys()) yield filterName(reason, bucket);
+  },
+  touched(facts, changed) {
+    if (changed.config || changed.uplink) return 'all';
+    const own = facts.config.get('config')?.nodeName;
+    if (own !== undefined && changed.nodes?.has(own)) return 'all';
+    const touched = new Set<string>();
+    if (changed.gated || changed.attachments) touched.add(listsOwner);
+    for (const key of changed.services ?? [])
+      for (const reason of reasons) touched.add(filterName(reason, gateBucket(key)));
+    // Endpoints decide about policy Local only.
+    for (const key of changed.slicesOf ?? [])
+      if (facts.gated.local.get(gateBucket(key))?.has(key))
+        touched.add(filterName('local', gateBucket(key)));
+    return touched;
+  },
+  plan(facts, owner) {
+    if (owner === listsOwner) return { rows: planLists(facts), problems: [] };
+    for (const reason of reasons)
+      for (const [bucket, keys] of facts.gated[reason])
+        if (filterName(reason, bucket) === owner)
+          return { rows: { filters: [planFilter(facts, owner, reason, keys)] }, problems: [] };
+    return emptyPlan;
+  },
+};
+
+const reasons: readonly GateReason[] = ['ranges', 'local'];
+const listsOwner = 'lists';
+const everybody = [prefix('0.0.0.0/0'), prefix('::/0')] as const;
+
+function filterName(reason: GateReason, bucket: number): string {
+  return `gate-${reason}-${bucket}`;
+}
+
+/** Ends every list: what no Service forbids goes on. */
+const permitAll: FilterRow = {
+  name: 'permit-all',
+  rules: everybody.map((range) => permit(range, range, 'any')),
+};
+
+function permit(
+  source: Prefix,
+  destination: Prefix,
+  protocol: FilterRule['protocol'],
+  ports?: readonly [number, number],
+): FilterRule {
+  return { permit: true, source, destination, protocol, ...(ports === undefined ? {} : { ports }) };
+}
+
+function planFilter(
+  facts: Facts,
+  name: string,
+  reason: GateReason,
+  keys: ReadonlySet<string>,
+): FilterRow {
+  const rules: FilterRule[] = [];
+  for (const key of [...keys].sort()) {
+    const service = facts.services.get(key);
+    if (service === undefined) continue;
+    for (const port of service.ports)
+      for (const family of [4, 6] as const) {
+        const frontends = frontendsOfPort(facts, service, port, family);
+        if (frontends.length === 0) continue;
+        const forbidden =
+          reason === 'ranges'
+            ? rangeRules(facts, service, family, frontends)
+            : localRules(frontends, backendsOfPort(facts, service, port, family));
+        for (const rule of forbidden) rules.push({ ...rule, protocol: port.protocol });
+      }
+  }
+  // A filter without rules denies everything.
+  return { name, rules: rules.length === 0 ? permitNothing : rules };
+}
+
+/** Matches no packet that could arrive: a source of all ones (RFC 919) to itself. */
+const permitNothing: readonly FilterRule[] = [
+  permit(prefix('255.255.255.255/32'), prefix('255.255.255.255/32'), 'any'),
+];
+
+/** The ranges, then nobody: for the addresses of the load balancer, never for others (KP-32). */
+function rangeRules(
+  facts: Facts,
+  service: Service,
+  family: 4 | 6,
+  frontends: readonly Frontend[],
+): FilterRule[] {
+  const ranges = sourceRangesOf(facts, service, family);
+  if (ranges === undefined) return [];
+  return frontends
+    .filter((frontend) => frontend.kind === 'LoadBalancer')
+    .flatMap((frontend) => [
+      ...ranges.map((range) => toFrontend(true, range, frontend)),
+      toFrontend(false, everybody[family === 4 ? 0 : 1], frontend),
+    ]);
+}
+
+/** Dropped, not refused, so that a load balancer's health check moves the traffic (KP-20). */
+function localRules(
+  frontends: readonly Frontend[],
+  { cluster, local }: ReturnType<typeof backendsOfPort>,
+): FilterRule[] {
+  if (local.length > 0 || cluster.length === 0) return [];
+  return frontends
+    .filter((frontend) => frontend.kind !== 'ClusterIP')
+    .map((frontend) =>
+      toFrontend(false, everybody[familyOf(frontend.vip) === 4 ? 0 : 1], frontend),
+    );
+}
+
+function toFrontend(allow: boolean, source: Prefix, { vip, port }: Frontend): FilterRule {
+  return {
+    permit: allow,
+    source,
+    destination: hostPrefix(vip),
+    protocol: 'any',
+    ports: [port, port],
+  };
+}
+
+/** Which interfaces have which filters. */
+function planLists(facts: Facts): { filters?: FilterRow[]; filterLists?: FilterListRow[] } {
+  const names = (reason: GateReason) =>
+    [...facts.gated[reason].keys()].sort((a, b) => a - b).map((b) => filterName(reason, b));
+  const ranges = names('ranges');
+  const local = names('local');
+  if (ranges.length + local.length === 0 || !facts.uplink.has(uplinkName)) return {};
+  const lists: FilterListRow[] = [
+    { interface: uplinkName, input: [...ranges, ...local, permitAll.name] },
+  ];
+  if (ranges.length > 0)
+    for (const name of [hostName, ...podInterfaces(facts)])
+      lists.push({ interface: name, input: [...ranges, permitAll.name] });
+  return { filters: [permitAll], filterLists: lists };
+}
+
+function podInterfaces(facts: Facts): string[] {
+  return [...facts.attachments.values()].map((one) => podInterfaceName(one.hostInterface)).sort();
+}
