@@ -5,6 +5,7 @@ import type {
   Endpoint,
   EndpointSlice,
   Node,
+  Pod,
   Service,
   ServicePort,
   Uplink,
@@ -72,6 +73,24 @@ export function slice(
     endpoints,
     ports: [{ name: '', protocol: 'TCP', port: 8080 }],
     triggerMs: 0,
+    ...given,
+  };
+}
+
+export function pod(key: string, given: Partial<Pod> = {}): Pod {
+  return {
+    key,
+    uid: `uid-${key}`,
+    namespace: key.slice(0, key.indexOf('/')),
+    labels: {},
+    annotations: {},
+    node: 'n1',
+    hostNetwork: false,
+    ips: [],
+    phase: 'Running',
+    ready: true,
+    terminating: false,
+    ports: [],
     ...given,
   };
 }

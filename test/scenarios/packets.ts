@@ -4,6 +4,7 @@ import {
   buildArp,
   buildIp,
   buildNeighbourMessage,
+  icmpMessage,
   TcpFlag,
   tcpSegment,
   udpSegment,
@@ -60,9 +61,29 @@ export function packetOf(flow: Flow, answer: boolean): Buffer {
   });
 }
 
+/** What a host says to a packet for a closed port: RFC 9293 section 3.5.2, RFC 1122, RFC 4443. */
+export function refusalOf(flow: Flow, packet: Buffer): Buffer {
+  const { source, target } = reverse(flow);
+  const ends = { source: addrFromIp(source.ip), target: addrFromIp(target.ip) };
+  if (flow.protocol === 'tcp') {
+    const flags = TcpFlag.rst | TcpFlag.ack;
+    const payload = tcpSegment(source.port, target.port, flags, new Uint8Array(0));
+    return buildIp({ ...ends, protocol: 6, payload });
+  }
+  const six = source.ip.includes(':');
+  // Port unreachable: type 3 code 3 (RFC 792), type 1 code 4 (RFC 4443).
+  const payload = icmpMessage(six ? 1 : 3, six ? 4 : 3, 0, packet);
+  return buildIp({ ...ends, protocol: six ? 58 : 1, payload });
+}
+
 /** What a frame carries: a flow, an ICMP error, or something else. */
 export type Seen =
-  | { readonly kind: 'flow'; readonly flow: Flow; readonly checksumRight: boolean }
+  | {
+      readonly kind: 'flow';
+      readonly flow: Flow;
+      readonly checksumRight: boolean;
+      readonly packet: Buffer;
+    }
   | { readonly kind: 'error'; readonly from: Ip; readonly to: Ip }
   | { readonly kind: 'other' };
 
@@ -84,7 +105,8 @@ export function readFrame(frame: Buffer): Seen {
     };
     const length = six ? 40 + l3.readUInt16BE(4) : l3.readUInt16BE(2);
     const whole = l3.subarray(0, length);
-    return { kind: 'flow', flow, checksumRight: transportChecksumRight(whole, six ? 6 : 4) };
+    const checksumRight = transportChecksumRight(whole, six ? 6 : 4);
+    return { kind: 'flow', flow, checksumRight, packet: whole };
   }
   const type = l3[at] ?? 0;
   const isError = six ? protocol === 58 && type < 128 : protocol === 1 && type === 3;

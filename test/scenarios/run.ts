@@ -3,6 +3,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { realClock } from '../../src/core/clock.ts';
 import { familyOf } from '../../src/core/ip.ts';
+import { refuseAddresses, refusePort } from '../../src/core/link-addresses.ts';
 import { type Loop, startLoop } from '../../src/daemon/loop.ts';
 import { type Stage, stages, type Table } from '../../src/desired/table.ts';
 import { tables } from '../../src/desired/tables.ts';
@@ -18,6 +19,7 @@ import {
   packetOf,
   parseFlow,
   readFrame,
+  refusalOf,
   reverse,
   type Seen,
 } from './packets.ts';
@@ -34,6 +36,7 @@ import { createWorld, podInterfaces } from './world.ts';
  *     veth-a tcp 10.244.1.11:4000 > 10.96.0.10:80 => veth-b 10.244.1.11:4000 > 10.244.1.12:8080
  *     uplink tcp 198.51.100.7:4000 > 192.0.2.1:30080 => unreachable
  *
+ * `refused` is what the host's stack says where nothing listens: a reset, or port unreachable.
  * `*` stands for any port, ` | ` separates alternatives, `dropped` is silence. For each flow
  * that is delivered the answer is sent back, and must reach the sender as if the address that
  * it asked had answered. `-- restart --` kills the data plane.
@@ -157,6 +160,7 @@ async function checkPacket(wire: Wire, line: string): Promise<void> {
     if (arrived.length > 0 || expected === 'dropped') break;
   }
   const [first] = arrived;
+  if (expected === 'refused') return checkRefusal(wire, { line, from, flow }, first);
   const outcome = first === undefined ? 'dropped' : describe(first, from);
   assert.ok(
     wanted.some((pattern) => matches(outcome, pattern)),
@@ -165,6 +169,30 @@ async function checkPacket(wire: Wire, line: string): Promise<void> {
   if (first?.seen.kind !== 'flow') return;
   assert.ok(first.seen.checksumRight, `${line}\n  but the checksum is wrong`);
   await checkAnswer(wire, { line, from, flow }, { wire: first.wire, flow: first.seen.flow });
+}
+
+/** Plays the host's stack, where nothing listens on the port that refuses. */
+async function checkRefusal(
+  wire: Wire,
+  asked: { readonly line: string; readonly from: string; readonly flow: Flow },
+  arrived: Arrived | undefined,
+): Promise<void> {
+  const outcome = arrived === undefined ? 'dropped' : describe(arrived, asked.from);
+  const { seen } = arrived ?? {};
+  assert.ok(seen?.kind === 'flow' && arrived?.wire === 'host', `${asked.line}\n  but: ${outcome}`);
+  const { target } = seen.flow;
+  assert.equal(target.ip, refuseAddresses[familyOf(target.ip)], asked.line);
+  assert.equal(target.port, refusePort, asked.line);
+  let answer: Arrived | undefined;
+  for (let attempt = 0; attempt < attemptsMax && answer === undefined; attempt++)
+    [answer] = await exchange(wire, 'host', refusalOf(seen.flow, seen.packet));
+  const got = answer === undefined ? 'dropped' : describe(answer, asked.from);
+  const reset = `${asked.from} ${formatSides(reverse(asked.flow))}`;
+  assert.equal(
+    got,
+    asked.flow.protocol === 'tcp' ? reset : 'unreachable',
+    `${asked.line}, refused`,
+  );
 }
 
 /** The answer reaches the sender, from the address that it asked. */

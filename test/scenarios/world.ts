@@ -1,7 +1,8 @@
 import { ip, prefix } from '../../src/core/ip.ts';
-import type { Attachment, Endpoint, Protocol, Service } from '../../src/model/facts.ts';
-import { createStore, type Store } from '../../src/model/store.ts';
-import { attachment, config, endpoint, node, service, slice, uplink } from '../facts.ts';
+import type { Config } from '../../src/model/config.ts';
+import type { Attachment, Endpoint, Pod, Protocol, Service } from '../../src/model/facts.ts';
+import { createStore, factKinds, type Store } from '../../src/model/store.ts';
+import { attachment, config, endpoint, node, pod, service, slice, uplink } from '../facts.ts';
 
 /**
  * The objects of a scenario, one a line. `set` adds or replaces, `delete` in front removes.
@@ -9,6 +10,10 @@ import { attachment, config, endpoint, node, service, slice, uplink } from '../f
  *     node n2 192.0.2.12 pods 10.244.2.0/24
  *     pod web-1 10.244.1.11 fd00:10:244:1::11
  *     service d/web 10.96.0.10 80/tcp nodePort=30080 external=Local internal=Local affinity=60
+ *     service d/lb 10.96.0.11 80/tcp lb=203.0.113.5 ranges=198.51.100.0/24,10.0.0.0/8
+ *     service d/out 10.96.0.12 80/tcp externalIp=203.0.113.9 mode=Proxy
+ *     hostport d/pod 8443/tcp 10.244.1.11:443 hostIp=192.0.2.1
+ *     config externalIpRanges=203.0.113.0/24 strictSourceRanges=true
  *     endpoint d/web 10.244.1.11:8080 ready node=n1
  *     route 10.244.2.0/24 via 192.0.2.12
  */
@@ -30,7 +35,7 @@ export function createWorld(): World & { interfaceOf(pod: string): string | unde
     new Map([['config', { ...config, bgp: { ...config.bgp, enabled: false } }]]),
   );
   store.replace('uplink', new Map([['uplink', uplink]]));
-  for (const kind of ['services', 'slices', 'nodes', 'attachments', 'learnedRoutes'] as const)
+  for (const kind of factKinds.filter((one) => one !== 'config' && one !== 'uplink'))
     store.markSynced(kind);
 
   function applyPod(name: string, ips: readonly string[], removed: boolean): void {
@@ -101,6 +106,12 @@ export function createWorld(): World & { interfaceOf(pod: string): string | unde
           protocols.set(name, fact.ports[0]?.protocol ?? 'TCP');
           return store.commit('services', [[name, removed ? undefined : fact]]);
         }
+        case 'hostport': {
+          const fact = removed ? undefined : hostPortPod(name, words);
+          return store.commit('pods', [[name, fact]]);
+        }
+        case 'config':
+          return store.commit('config', [['config', configOf([name, ...words])]]);
         case 'endpoint':
           return applyEndpoint(name, words[0] ?? '', words.slice(1), removed);
         default:
@@ -116,24 +127,69 @@ function attachmentOf(link: string, ips: readonly string[]): Attachment {
 
 function serviceOf(name: string, words: readonly string[]): Service {
   const given = options(words);
-  const ports = words.filter((word) => /^\d+\/(tcp|udp)$/.test(word));
+  const ports = words.filter((word) => /^\d+\/(tcp|udp|sctp)$/.test(word));
   const vips = words.filter((word) => !word.includes('=') && !word.includes('/'));
   const [number, protocol] = (ports[0] ?? '80/tcp').split('/');
+  const ingress = listOf(given.lb);
+  const nodePortType = given.nodePort === undefined ? 'ClusterIP' : 'NodePort';
   return service(name, {
     clusterIps: vips.map(ip),
-    type: given.nodePort === undefined ? 'ClusterIP' : 'NodePort',
+    type: ingress.length > 0 ? 'LoadBalancer' : nodePortType,
+    ingress: ingress.map((one) => ({
+      ip: ip(one),
+      mode: given.mode === 'Proxy' ? 'Proxy' : 'VIP',
+    })),
+    externalIps: listOf(given.externalIp).map(ip),
+    sourceRanges: listOf(given.ranges),
     externalTrafficPolicy: given.external === 'Local' ? 'Local' : 'Cluster',
     internalTrafficPolicy: given.internal === 'Local' ? 'Local' : 'Cluster',
     affinitySeconds: Number(given.affinity ?? 0),
     ports: [
       {
         name: '',
-        protocol: protocol === 'udp' ? 'UDP' : 'TCP',
+        protocol: (protocol ?? 'tcp').toUpperCase() as Protocol,
         port: Number(number),
         nodePort: Number(given.nodePort ?? 0),
       },
     ],
   });
+}
+
+function listOf(text: string | undefined): string[] {
+  return text === undefined ? [] : text.split(',');
+}
+
+function hostPortPod(name: string, words: readonly string[]): Pod {
+  const [hostPort = '', protocol = 'tcp'] = (words[0] ?? '').split('/');
+  const target = words[1] ?? '';
+  const colon = target.lastIndexOf(':');
+  return pod(name, {
+    node: config.nodeName,
+    ips: [ip(target.slice(0, colon).replaceAll(/[[\]]/g, ''))],
+    ports: [
+      {
+        name: '',
+        protocol: protocol.toUpperCase() as Protocol,
+        containerPort: Number(target.slice(colon + 1)),
+        hostPort: Number(hostPort),
+        hostIp: options(words).hostIp ?? '',
+      },
+    ],
+  });
+}
+
+function configOf(words: readonly string[]): Config {
+  const { externalIpRanges, strictSourceRanges, nodePortAddresses } = options(words);
+  return {
+    ...config,
+    bgp: { ...config.bgp, enabled: false },
+    services: {
+      ...config.services,
+      externalIpRanges: listOf(externalIpRanges).map(prefix),
+      nodePortAddresses: listOf(nodePortAddresses).map(prefix),
+      strictSourceRanges: strictSourceRanges === 'true',
+    },
+  };
 }
 
 function options(words: readonly string[]): Record<string, string | undefined> {

@@ -1,7 +1,7 @@
 import { cnat_snat_policy_table } from '../../../native/vpp-api/catalogue/cnat.ts';
 import type { NatInterfaceRow } from '../../desired/rows.ts';
 import type { VppDriverParts, VppSession } from '../session.ts';
-import { attachGate, gateOf, gateState, openGate } from './gates.ts';
+import { attachGate, type GateState, gateOf, gateState, openGate } from './gates.ts';
 
 /**
  * Interfaces on which Services are translated.
@@ -16,12 +16,11 @@ export const natInterfaceParts: VppDriverParts<NatInterfaceRow> = {
     const entries = [...session.handles.interfaces].filter(([name]) => !name.startsWith('gate-'));
     const rows = await Promise.all(
       entries.map(async ([name, index]): Promise<NatInterfaceRow | undefined> => {
-        const { input, output } = await featuresOf(session, index);
         const common = { interface: name, role: natRoleOf(name) };
-        if (input) return common;
+        if (await translatesInput(session, index)) return common;
         const gate = gateOf(state, index);
         const via = gate === undefined ? undefined : session.handles.nameOf(gate);
-        return output && via !== undefined ? { ...common, via } : undefined;
+        return via === undefined ? undefined : { ...common, via };
       }),
     );
     return rows.filter((row) => row !== undefined).map((row) => ({ key: row.interface, row }));
@@ -31,11 +30,11 @@ export const natInterfaceParts: VppDriverParts<NatInterfaceRow> = {
     const gate = row.via === undefined ? undefined : session.handles.need(row.via);
     if (gate !== undefined) await translateOnGate(session, gate, row.role);
     const state = await gateState(session);
-    const features = await featuresOf(session, swIfIndex);
+    const has = await featuresOf(session, state, swIfIndex);
     // Everything from here on goes out at once: VPP handles it between two packets.
     await Promise.all([
       writeRole(session, swIfIndex, row.role),
-      setFeatures(session, swIfIndex, features, gate === undefined ? 'both' : 'output'),
+      setFeatures(session, swIfIndex, has, gate === undefined ? 'both' : 'output'),
       attachGate(session, state, swIfIndex, gate),
     ]);
   },
@@ -43,9 +42,9 @@ export const natInterfaceParts: VppDriverParts<NatInterfaceRow> = {
     const swIfIndex = session.handles.interfaces.get(name);
     if (swIfIndex === undefined) return;
     const state = await gateState(session);
-    const features = await featuresOf(session, swIfIndex);
+    const has = await featuresOf(session, state, swIfIndex);
     await Promise.all([
-      setFeatures(session, swIfIndex, features, 'none'),
+      setFeatures(session, swIfIndex, has, 'none'),
       attachGate(session, state, swIfIndex, undefined),
       // VPP keeps the number in its maps and gives it to the next interface.
       writeRole(session, swIfIndex, undefined),
@@ -74,10 +73,10 @@ async function prepareGate(
   loopback: number,
   role: NatInterfaceRow['role'],
 ): Promise<void> {
-  const features = await featuresOf(session, loopback);
+  const has = await featuresOf(session, await gateState(session), loopback);
   await Promise.all([
     writeRole(session, loopback, role),
-    setFeatures(session, loopback, features, 'both'),
+    setFeatures(session, loopback, has, 'both'),
     openGate(session, loopback),
   ]);
 }
@@ -127,24 +126,30 @@ export async function writePolicyMap(
   });
 }
 
-interface Features {
-  readonly input: boolean;
-  readonly output: boolean;
+/** Features of cnat on an interface: all, those of its output, or none. */
+type Features = 'both' | 'output' | 'none';
+
+/**
+ * VPP counts: a feature that is enabled twice translates no new flow at all (26.06). The output's
+ * cannot be asked for: VPP says "enabled" of an interface that never had one. But without those of
+ * the input they are there only where packets go to a gate.
+ */
+async function featuresOf(
+  session: VppSession,
+  state: GateState,
+  swIfIndex: number,
+): Promise<Features> {
+  if (await translatesInput(session, swIfIndex)) return 'both';
+  return gateOf(state, swIfIndex) === undefined ? 'none' : 'output';
 }
 
-/** VPP counts: a feature that is enabled twice translates no new flow at all (26.06). */
-async function featuresOf(session: VppSession, swIfIndex: number): Promise<Features> {
-  const ask = (arc: string, feature: string) =>
-    session.connection.request('feature_is_enabled', {
-      arc_name: arc,
-      feature_name: feature,
-      sw_if_index: swIfIndex,
-    });
-  const [input, output] = await Promise.all([
-    ask('ip4-unicast', 'cnat-input-ip4'),
-    ask('ip4-output', 'cnat-output-ip4'),
-  ]);
-  return { input: input.is_enabled, output: output.is_enabled };
+async function translatesInput(session: VppSession, swIfIndex: number): Promise<boolean> {
+  const reply = await session.connection.request('feature_is_enabled', {
+    arc_name: 'ip4-unicast',
+    feature_name: 'cnat-input-ip4',
+    sw_if_index: swIfIndex,
+  });
+  return reply.is_enabled;
 }
 
 const outputFeatures = [
@@ -158,10 +163,9 @@ const outputFeatures = [
 async function setFeatures(
   session: VppSession,
   swIfIndex: number,
-  has: Features,
-  wanted: 'both' | 'output' | 'none',
+  is: Features,
+  wanted: Features,
 ): Promise<void> {
-  const is = has.input ? 'both' : has.output ? 'output' : 'none';
   if (is === wanted) return;
   const whole = (enable: boolean) =>
     session.connection.request('feature_cnat_enable_disable', {
