@@ -19,6 +19,7 @@ import {
   startEvents,
   startProbing,
   startServers,
+  startSessions,
   uplinkStateFile,
 } from './start.ts';
 import { countConnects } from './target-metrics.ts';
@@ -65,6 +66,13 @@ async function main(configPath: string, signal: AbortSignal): Promise<void> {
     },
     onFailure: ({ stage, key, attempts, error }) =>
       log.warn({ stage, key, attempts }, `row failed: ${errorText(error)}`),
+  });
+  await using _sessions = startSessions(config, {
+    store,
+    vpp,
+    reconciler: loop.reconciler,
+    log,
+    signal,
   });
   const access = await loadKubeAccess(config.kube);
   const allProblems = () => [...[...problems.values()].flat(), ...loop.desired.problems()];

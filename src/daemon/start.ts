@@ -14,7 +14,11 @@ import { createEventWriter } from '../kube/event-writer.ts';
 import { createKubeClient } from '../kube/request.ts';
 import type { Config } from '../model/config.ts';
 import type { Facts, Store } from '../model/store.ts';
+import type { Reconciler } from '../reconcile/reconciler.ts';
 import { podPlanner } from '../routing/pods.ts';
+import { sessionTargets, switchScan } from '../vpp/drivers/sessions.ts';
+import type { VppTarget } from '../vpp/target.ts';
+import { watchAffinity } from './affinity.ts';
 import { serveControl } from './control.ts';
 import { reportProblems } from './events.ts';
 import { serveHealth } from './health.ts';
@@ -23,7 +27,9 @@ import type { Loop } from './loop.ts';
 import { type Metrics, serveMetrics } from './metrics.ts';
 import { isInForce } from './observe.ts';
 import { createProbing } from './probing.ts';
+import { watchSessionPause } from './session-pause.ts';
 import type { DaemonView } from './view.ts';
+import { createVppStats } from './vpp-stats.ts';
 
 /** The parts of the daemon, each started by one call and ended by its disposal. */
 export type Log = ReturnType<typeof createLog>;
@@ -122,6 +128,49 @@ export function startProbing(store: Store, log: Log) {
     async [Symbol.asyncDispose]() {
       probing[Symbol.dispose]();
       await probe[Symbol.asyncDispose]();
+    },
+  };
+}
+
+/** What becomes of VPP's sessions: who is remembered, and for how long they are kept. */
+export function startSessions(
+  config: Config,
+  parts: {
+    readonly store: Store;
+    readonly vpp: VppTarget;
+    readonly reconciler: Reconciler;
+    readonly log: Log;
+    readonly signal: AbortSignal;
+  },
+): AsyncDisposable {
+  const { store, vpp, reconciler, log, signal } = parts;
+  const stats = createVppStats({ path: config.vpp.statsSocket, session: () => vpp.session });
+  const connected = () => {
+    if (vpp.connection === undefined) throw new Error('VPP is not connected');
+    return vpp.connection;
+  };
+  const affinity = watchAffinity({
+    store,
+    stats,
+    clock,
+    signal,
+    translationIds: () => vpp.handles?.translations ?? new Map(),
+    openFrontends: () => sessionTargets(connected()),
+  });
+  const pause = watchSessionPause({
+    clock,
+    signal,
+    stats,
+    paused: () => (reconciler.applied('sessionPauses', 'scan') ? vpp.session : undefined),
+    drainSeconds: () => store.facts.config.get('config')?.services.drainSeconds ?? 0,
+    scan: (on) => switchScan(connected(), on),
+    log: (message, fields) => log.info(fields, message),
+  });
+  return {
+    async [Symbol.asyncDispose]() {
+      affinity[Symbol.dispose]();
+      pause[Symbol.dispose]();
+      await stats[Symbol.asyncDispose]();
     },
   };
 }

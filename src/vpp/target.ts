@@ -11,12 +11,15 @@ import { natInterfaceParts } from './drivers/nat-interfaces.ts';
 import { puntParts, routeParts } from './drivers/routes.ts';
 import { sessionPauseParts } from './drivers/sessions.ts';
 import { tunnelParts } from './drivers/tunnels.ts';
+import type { Handles } from './handles.ts';
 import { openSession, type VppSession, vppDriver } from './session.ts';
 
 /** VPP as a target: keeps a connection, and a new session after each reconnect. */
 export interface VppTarget extends Target, AsyncDisposable {
   /** The connection of now; undefined while there is none. */
   readonly connection: VppConnection | undefined;
+  /** VPP's numbers for our names; undefined while there is no connection. */
+  readonly handles: Handles | undefined;
   /** Why there is no connection; undefined while there is one. */
   readonly lastError: unknown;
 }
@@ -123,6 +126,9 @@ export function createVppTarget(options: VppTargetOptions): VppTarget {
     },
     get connection() {
       return state.session?.connection;
+    },
+    get handles() {
+      return state.session?.handles;
     },
     get lastError() {
       return state.lastError;

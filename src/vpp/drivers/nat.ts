@@ -163,7 +163,8 @@ const protocolNumbers = {
   SCTP: ip_proto.IP_API_PROTO_SCTP,
 } as const;
 
-function protocolName(number: number): string {
+/** `TCP`, `UDP`, `SCTP`, or the number of another protocol. */
+export function protocolName(number: number): string {
   const found = Object.entries(protocolNumbers).find(([, value]) => value === number);
   return found?.[0] ?? String(number);
 }

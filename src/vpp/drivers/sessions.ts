@@ -1,5 +1,7 @@
+import type { VppConnection } from '../../../native/vpp-api/client.ts';
 import type { SessionPauseRow } from '../../desired/rows.ts';
-import type { VppDriverParts, VppSession } from '../session.ts';
+import type { VppDriverParts } from '../session.ts';
+import { protocolName } from './nat.ts';
 
 /**
  * Whether cnat looks for sessions to end.
@@ -12,11 +14,24 @@ import type { VppDriverParts, VppSession } from '../session.ts';
 export const sessionPauseParts: VppDriverParts<SessionPauseRow> = {
   // It cannot be read back. Shown as there, so that a daemon that starts switches the scan on.
   dump: () => Promise.resolve([{ key: 'scan', row: undefined }]),
-  put: (session) => switchScan(session, false),
-  remove: (session) => switchScan(session, true),
+  put: ({ connection }) => switchScan(connection, false),
+  remove: ({ connection }) => switchScan(connection, true),
 };
 
 /** Starts or stops the scan of sessions. */
-export async function switchScan(session: VppSession, on: boolean): Promise<void> {
-  await session.connection.request('cli_inband', { cmd: `test cnat scanner ${on ? 'on' : 'off'}` });
+export async function switchScan(connection: VppConnection, on: boolean): Promise<void> {
+  await connection.request('cli_inband', { cmd: `test cnat scanner ${on ? 'on' : 'off'}` });
+}
+
+/**
+ * `address port protocol` of what sessions were opened to: frontends, and everything else that
+ * somebody talks to. Reads all sessions of VPP.
+ */
+export async function sessionTargets(connection: VppConnection): Promise<Set<string>> {
+  const targets = new Set<string>();
+  for (const { session } of await connection.dump('cnat_session_dump', {})) {
+    const { addr, port, ip_proto: number } = session.tuple;
+    targets.add(`${addr[1] ?? ''} ${port[1] ?? 0} ${protocolName(number)}`);
+  }
+  return targets;
 }
