@@ -31,7 +31,12 @@ export async function sessionTargets(connection: VppConnection): Promise<Set<str
   const targets = new Set<string>();
   for (const { session } of await connection.dump('cnat_session_dump', {})) {
     const { addr, port, ip_proto: number } = session.tuple;
-    targets.add(`${addr[1] ?? ''} ${port[1] ?? 0} ${protocolName(number)}`);
+    targets.add(`${addr[1] ?? ''} ${swapped(port[1] ?? 0)} ${protocolName(number)}`);
   }
   return targets;
+}
+
+/** VPP 26.06 writes the ports of sessions in the wrong byte order (cnat_5tuple_encode). */
+export function swapped(port: number): number {
+  return ((port & 0xff) << 8) | (port >> 8);
 }
