@@ -1,5 +1,6 @@
 import { Duplex } from 'node:stream';
 import { type Clock, realClock } from '../core/clock.ts';
+import { abfAnswers } from './api/abf.ts';
 import { aclAnswers } from './api/acl.ts';
 import { addressAnswers } from './api/address.ts';
 import { afPacketAnswers } from './api/af-packet.ts';
@@ -169,6 +170,7 @@ function allAnswers(world: World): Answers {
     ...puntAnswers(world),
     ...cnatAnswers(world),
     ...aclAnswers(world),
+    ...abfAnswers(world),
     ...tunnelAnswers(world),
   };
 }
@@ -176,7 +178,7 @@ function allAnswers(world: World): Answers {
 /** cnat's scanner process. */
 function scanSessions(plane: Plane, clock: Clock, seconds: number): () => void {
   const tick = () => {
-    plane.cnat.sessions.scan(plane.now());
+    if (plane.cnat.sessions.scanning) plane.cnat.sessions.scan(plane.now());
     timer = clock.after(seconds * 1000, tick);
   };
   let timer = clock.after(seconds * 1000, tick);

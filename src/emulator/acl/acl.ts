@@ -59,6 +59,8 @@ export interface AccessLists {
   remove(index: number): void;
   bind(interfaceIndex: number, binding: AclBinding): void;
   permits(packet: Packet, on: Interface, direction: 'input' | 'output'): boolean;
+  /** What one list says of a packet by its rules alone; undefined when none matches. */
+  action(index: number, packet: Packet): number | undefined;
 }
 
 export function createAccessLists(now: () => number): AccessLists {
@@ -121,6 +123,8 @@ export function createAccessLists(now: () => number): AccessLists {
       note(packet, node, `${which}: permit${reflects ? ' and reflect' : ''}`);
       return true;
     },
+    action: (index, packet) =>
+      firstMatch(all, [index], readFields(packet.l3, packet.family), packet.l3.length)?.action,
   };
   return lists;
 }

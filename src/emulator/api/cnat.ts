@@ -9,7 +9,7 @@ import {
   TranslationFlag,
   type TranslationPath,
 } from '../cnat/translations.ts';
-import { noInterface } from '../plane/interfaces.ts';
+import { countFeature, noInterface } from '../plane/interfaces.ts';
 import { type Answers, Retval, type World, WouldCrashVpp } from './world.ts';
 
 type ApiTranslation = FieldsOf<'cnat_translation_update'>['translation'];
@@ -67,7 +67,8 @@ function translationAnswers(world: World): Answers {
     feature_cnat_enable_disable(fields) {
       const one = interfaces.get(fields.sw_if_index);
       if (one === undefined) return { retval: Retval.invalidSwIfIndex };
-      one.cnat = Math.max(0, one.cnat + (fields.enable_disable ? 1 : -1));
+      for (const feature of Object.values(one.cnat))
+        for (const family of [4, 6] as const) countFeature(feature, family, fields.enable_disable);
       return { retval: 0 };
     },
   };
@@ -126,7 +127,8 @@ function describeSession(
   return {
     tuple: {
       addr: [ipFromAddr(tuple.source), ipFromAddr(tuple.target)],
-      port: [tuple.sourcePort, tuple.targetPort],
+      // In the wrong byte order, as VPP gives them (cnat_5tuple_encode).
+      port: [swapped(tuple.sourcePort), swapped(tuple.targetPort)],
       ip_proto: tuple.protocol,
     },
     ts_index: id,
@@ -212,4 +214,8 @@ function snatPolicyAnswers(world: World): Answers {
       return { retval: 0 };
     },
   };
+}
+
+function swapped(port: number): number {
+  return ((port & 0xff) << 8) | (port >> 8);
 }

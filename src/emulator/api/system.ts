@@ -1,5 +1,12 @@
+import type { Family } from '../address.ts';
 import { formatEnd } from '../cnat/nodes.ts';
-import { noInterface } from '../plane/interfaces.ts';
+import {
+  type CnatFeatures,
+  countFeature,
+  type FeatureCount,
+  type Interface,
+  noInterface,
+} from '../plane/interfaces.ts';
 import { sorted } from './lookup.ts';
 import { type Answers, Retval, type World } from './world.ts';
 
@@ -48,14 +55,36 @@ function featureAnswers(world: World): Answers {
       const arc = fields.arc_name;
       // VPP's error for an unknown arc is a number that is not 0, which it sends as true.
       if (!/^ip[46]-(unicast|output)$/.test(arc)) return { retval: 0, is_enabled: true };
-      const onInput = /^ip[46]-unicast$/.test(arc) && /^cnat-(lookup|input)-ip[46]$/.test(name);
-      const onOutput = /^ip[46]-output$/.test(arc) && /^cnat-(output|writeback)-ip[46]$/.test(name);
+      const cnat = cnatFeature(one, arc, name);
+      if (cnat !== undefined) return { retval: 0, is_enabled: cnat.count[cnat.family] > 0 };
       const binding = world.plane.acl.bindings.get(one.index);
       const aclIn = name.startsWith('acl-plugin-in-ip') && (binding?.input.length ?? 0) > 0;
       const aclOut = name.startsWith('acl-plugin-out-ip') && (binding?.output.length ?? 0) > 0;
-      return { retval: 0, is_enabled: ((onInput || onOutput) && one.cnat > 0) || aclIn || aclOut };
+      return { retval: 0, is_enabled: aclIn || aclOut };
+    },
+    feature_enable_disable(fields) {
+      const one = world.plane.interfaces.get(fields.sw_if_index);
+      if (one === undefined) return { retval: Retval.invalidSwIfIndex };
+      const cnat = cnatFeature(one, fields.arc_name, fields.feature_name);
+      if (cnat === undefined) return { retval: Retval.invalidValue };
+      countFeature(cnat.count, cnat.family, fields.enable);
+      return { retval: 0 };
     },
   };
+}
+
+/** The counter of one of cnat's features on an arc; undefined for other features. */
+function cnatFeature(
+  one: Interface,
+  arc: string,
+  name: string,
+): { readonly count: FeatureCount; readonly family: Family } | undefined {
+  const match = /^cnat-(lookup|input|output|writeback)-ip([46])$/.exec(name);
+  if (match === null) return undefined;
+  const feature = match[1] as keyof CnatFeatures;
+  const family = match[2] === '4' ? 4 : 6;
+  const side = feature === 'lookup' || feature === 'input' ? 'unicast' : 'output';
+  return arc === `ip${family}-${side}` ? { count: one.cnat[feature], family } : undefined;
 }
 
 function mssAnswers(world: World): Answers {
@@ -106,6 +135,11 @@ function runCommand(world: World, command: string): string {
   const reclassify = /^set acl-plugin reclassify-sessions ([01])$/.exec(command);
   if (reclassify !== null) {
     plane.acl.reclassify = reclassify[1] === '1';
+    return '';
+  }
+  const scanner = /^test cnat scanner (on|off)$/.exec(command);
+  if (scanner !== null) {
+    plane.cnat.sessions.scanning = scanner[1] === 'on';
     return '';
   }
   if (command === 'show version') return `vpp v${emulatedVersion} (embedded data plane)\n`;

@@ -34,6 +34,8 @@ export interface SessionHit {
  */
 export interface Sessions {
   readonly count: number;
+  /** Whether the scanner runs: CLI `test cnat scanner on|off`. */
+  scanning: boolean;
   readonly entries: ReadonlyMap<string, SessionHit>;
   find(tuple: Tuple, now: number): SessionHit | undefined;
   /** A new flow under its forward key; undefined when the table is full. */
@@ -69,6 +71,7 @@ export function createSessions(limits: CnatLimits): Sessions {
   };
 
   return {
+    scanning: true,
     get count() {
       return flows;
     },

@@ -11,6 +11,10 @@ export function simpleTarget(path: FibPath): Target | undefined {
       return { kind: 'unreachable' };
     case 6:
       return { kind: 'prohibit' };
+    case 9:
+      return path.interface === undefined
+        ? undefined
+        : { kind: 'receive', interface: path.interface };
     default:
       return undefined;
   }

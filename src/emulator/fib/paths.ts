@@ -2,7 +2,7 @@ import type { Addr } from '../address.ts';
 
 /** One way that a source gave a prefix. */
 export interface FibPath {
-  /** VPP's `fib_path_type`: 0 normal, 1 local, 2 drop, 5 unreachable, 6 prohibit. */
+  /** VPP's `fib_path_type`: 0 normal, 1 local, 2 drop, 5 unreachable, 6 prohibit, 9 interface-rx. */
   readonly type: number;
   /** Undefined: recursive through the next hop. */
   readonly interface: number | undefined;
@@ -23,4 +23,6 @@ export type Target =
   | { readonly kind: 'adjacency'; readonly interface: number; readonly nextHop: Addr }
   /** The destination itself is a neighbour on this interface. */
   | { readonly kind: 'attached'; readonly interface: number }
-  | { readonly kind: 'tunnel'; readonly interface: number };
+  | { readonly kind: 'tunnel'; readonly interface: number }
+  /** The packet is received again, on this interface. */
+  | { readonly kind: 'receive'; readonly interface: number };

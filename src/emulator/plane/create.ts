@@ -1,10 +1,11 @@
+import { createAbf } from '../acl/abf.ts';
 import { createAccessLists } from '../acl/acl.ts';
 import { createCnat } from '../cnat/nodes.ts';
 import type { CnatLimits } from '../cnat/sessions.ts';
 import { createFib } from '../fib/fib.ts';
 import { adjacency, ipLookup } from './forward.ts';
 import { icmpError } from './icmp.ts';
-import { ipInput } from './input.ts';
+import { ipInput, receiveAgain } from './input.ts';
 import { createInterfaces } from './interfaces.ts';
 import { ipLocal } from './local.ts';
 import { createNeighbours } from './neighbours.ts';
@@ -23,12 +24,14 @@ export function createPlane(nowSeconds: () => number, limits: CnatLimits): Plane
       return one.tunnel === undefined ? 'ethernet' : 'point-to-point';
     },
   });
+  const acl = createAccessLists(nowSeconds);
   const plane: Plane = {
     interfaces,
     fib,
     neighbours: createNeighbours(),
     cnat: createCnat(limits, nowSeconds),
-    acl: createAccessLists(nowSeconds),
+    acl,
+    abf: createAbf(acl),
     reassembly: createReassembly(nowSeconds),
     punts: new Map(),
     puntUdp: { 4: false, 6: false },
@@ -41,6 +44,7 @@ export function createPlane(nowSeconds: () => number, limits: CnatLimits): Plane
       icmpError: (packet, type, code, word) => icmpError(plane, packet, type, code, word),
       adjacency: (packet, out, nextHop) => adjacency(plane, packet, out, nextHop),
       tunnel: (packet, out) => tunnelOutput(plane, packet, out),
+      receiveAgain: (packet, on) => receiveAgain(plane, packet, on),
     },
   };
   interfaces.add({ name: 'local0', kind: 'local', devType: 'local', mtu: 0 });

@@ -38,7 +38,8 @@ export function ipLookup(plane: Plane, packet: Packet): void {
   if (bucket !== undefined) forward(plane, packet, bucket, addr);
 }
 
-function forward(plane: Plane, packet: Packet, target: Target, addr: Addr): void {
+/** What a path does with a packet. */
+export function forward(plane: Plane, packet: Packet, target: Target, addr: Addr): void {
   switch (target.kind) {
     case 'local':
       plane.next.ipLocal(packet);
@@ -58,6 +59,7 @@ function forward(plane: Plane, packet: Packet, target: Target, addr: Addr): void
     default: {
       const out = plane.interfaces.get(target.interface);
       if (out === undefined) drop(packet, 'ip-lookup', 'the interface is gone');
+      else if (target.kind === 'receive') plane.next.receiveAgain(packet, out);
       else if (target.kind === 'tunnel') plane.next.tunnel(packet, out);
       else adjacency(plane, packet, out, target.kind === 'adjacency' ? target.nextHop : addr);
     }
@@ -136,13 +138,13 @@ export function outputArc(plane: Plane, packet: Packet, out: Interface): boolean
     drop(packet, byFamily('acl-plugin-out', packet), 'denied');
     return false;
   }
-  for (let i = 0; i < out.cnat; i++) {
+  for (let i = out.cnat.output[packet.family]; i > 0; i--) {
     if (plane.cnat.output(packet, out) === 'drop') {
       drop(packet, byFamily('cnat-output', packet), 'no way to translate');
       return false;
     }
   }
-  if (out.cnat > 0) plane.cnat.writeback(packet);
+  if (out.cnat.writeback[packet.family] > 0) plane.cnat.writeback(packet);
   return true;
 }
 

@@ -9,9 +9,18 @@ import {
   targetOf,
 } from '../packet/headers.ts';
 import { arpInput } from './arp.ts';
+import { forward } from './forward.ts';
 import type { Interface } from './interfaces.ts';
 import { clampMss } from './mss-clamp.ts';
-import { byFamily, createPacket, describePacket, note, type Packet, type Step } from './packet.ts';
+import {
+  byFamily,
+  createPacket,
+  describePacket,
+  note,
+  type Packet,
+  type Step,
+  tunnelDepthMax,
+} from './packet.ts';
 import { drop, type Plane } from './plane.ts';
 
 /** Takes a frame from an interface. The plane owns the bytes from here on. */
@@ -87,7 +96,7 @@ function hopLimitSpent(packet: Packet): boolean {
 }
 
 /**
- * full reassembly, cnat-lookup, cnat-input, acl-in, mss clamp, then the route.
+ * full reassembly, cnat-lookup, cnat-input, acl-in, mss clamp, abf, then the route.
  *
  * This is the order of a VPP with all plugins. Nothing orders reassembly and cnat directly: with
  * a smaller set of plugins VPP 26.06 was seen to reassemble last, after cnat and acl.
@@ -101,8 +110,8 @@ function unicastArc(plane: Plane, packet: Packet): void {
     if (whole === undefined) return;
     packet.l3 = whole;
   }
-  for (let i = 0; i < rx.cnat; i++) plane.cnat.lookup(packet);
-  for (let i = 0; i < rx.cnat; i++) {
+  for (let i = rx.cnat.lookup[packet.family]; i > 0; i--) plane.cnat.lookup(packet);
+  for (let i = rx.cnat.input[packet.family]; i > 0; i--) {
     const verdict = plane.cnat.input(packet);
     if (verdict === 'drop') {
       drop(packet, byFamily('cnat-input', packet), 'no way to translate');
@@ -118,7 +127,20 @@ function unicastArc(plane: Plane, packet: Packet): void {
     return;
   }
   if (rx.mssClamp !== undefined && rx.mssClamp.direction & 1) clampMss(packet, rx.mssClamp);
-  plane.next.ipLookup(packet);
+  const detour = plane.abf.target(packet);
+  if (detour === undefined) plane.next.ipLookup(packet);
+  else forward(plane, packet, detour, targetOf(packet.l3, packet.family));
+}
+
+/** interface-rx: the packet is received again, on another interface. */
+export function receiveAgain(plane: Plane, packet: Packet, on: Interface): void {
+  note(packet, byFamily('interface-rx-dpo', packet), `received again on ${on.name}`);
+  if (++packet.depth > tunnelDepthMax) {
+    drop(packet, byFamily('interface-rx-dpo', packet), 'received too often');
+    return;
+  }
+  packet.rx = on;
+  plane.next.ipInput(packet);
 }
 
 /**

@@ -36,6 +36,17 @@ export interface Counters {
   punts: number;
 }
 
+/** Counts by the family of packets. */
+export type FeatureCount = { 4: number; 6: number };
+
+/** The features that cnat puts on the arcs of an interface. */
+export interface CnatFeatures {
+  readonly lookup: FeatureCount;
+  readonly input: FeatureCount;
+  readonly output: FeatureCount;
+  readonly writeback: FeatureCount;
+}
+
 export type InterfaceKind = 'local' | 'loopback' | 'af-packet' | 'port' | 'tunnel' | 'memif';
 
 export interface Interface {
@@ -57,10 +68,11 @@ export interface Interface {
   ip6Enabled: boolean;
   tableId: { 4: number; 6: number };
   /**
-   * How often cnat was enabled. VPP puts the nodes on the arcs once for each time (observed), and
-   * a second `cnat-lookup` finds what the first one made: nothing is new to `cnat-input`.
+   * How often each of cnat's features was enabled. VPP puts the nodes on the arcs once for each
+   * time (observed), and a second `cnat-lookup` finds what the first one made: nothing is new to
+   * `cnat-input`.
    */
-  cnat: number;
+  readonly cnat: CnatFeatures;
   mssClamp: { direction: number; ip4: number; ip6: number } | undefined;
   /** Full reassembly on input, by family. */
   reassembly: { 4: boolean; 6: boolean };
@@ -145,7 +157,12 @@ function createInterface(index: number, options: InterfaceOptions): Interface {
     unnumbered: undefined,
     ip6Enabled: false,
     tableId: { 4: 0, 6: 0 },
-    cnat: 0,
+    cnat: {
+      lookup: { 4: 0, 6: 0 },
+      input: { 4: 0, 6: 0 },
+      output: { 4: 0, 6: 0 },
+      writeback: { 4: 0, 6: 0 },
+    },
     mssClamp: undefined,
     reassembly: { 4: false, 6: false },
     tunnel: options.tunnel,
@@ -187,4 +204,9 @@ export function linkLocalOf(one: Interface): Addr | undefined {
 export function mtuFor(one: Interface, family: Family): number {
   const own = family === 4 ? one.mtu[1] : one.mtu[2];
   return own === 0 ? one.mtu[0] : own;
+}
+
+/** Enables a feature once more, or once less. */
+export function countFeature(count: FeatureCount, family: Family, enable: boolean): void {
+  count[family] = Math.max(0, count[family] + (enable ? 1 : -1));
 }

@@ -1,3 +1,4 @@
+import type { Abf } from '../acl/abf.ts';
 import type { AccessLists } from '../acl/acl.ts';
 import type { Addr, Family } from '../address.ts';
 import type { Cnat } from '../cnat/nodes.ts';
@@ -23,6 +24,7 @@ export interface Plane {
   readonly neighbours: Neighbours;
   readonly cnat: Cnat;
   readonly acl: AccessLists;
+  readonly abf: Abf;
   readonly reassembly: Reassembly;
   readonly punts: Map<string, PuntRedirect>;
   /** UDP ports that are punted although no redirect of protocols says so; `'all'`: every one. */
@@ -39,6 +41,8 @@ export interface Plane {
     /** Sends through an adjacency: header, MTU, output features. */
     adjacency(packet: Packet, out: Interface, nextHop: Addr): void;
     tunnel(packet: Packet, out: Interface): void;
+    /** The packet arrives once more, on that interface. */
+    receiveAgain(packet: Packet, on: Interface): void;
   };
 }
 

@@ -1,0 +1,58 @@
+import { describePath, readPath } from './ip.ts';
+import { type Answers, Retval, type World } from './world.ts';
+
+/** The abf plugin. Source: VPP v26.06 `plugins/abf/abf_api.c`. */
+export function abfAnswers(world: World): Answers {
+  const { abf, interfaces } = world.plane;
+  return {
+    abf_plugin_get_version: () => ({ major: 1, minor: 0 }),
+    abf_policy_add_del({ is_add: isAdd, policy }) {
+      if (!isAdd) {
+        // Its last path goes, and the policy with it.
+        return { retval: abf.policies.delete(policy.policy_id) ? 0 : Retval.noSuchEntry };
+      }
+      const known = abf.policies.get(policy.policy_id)?.paths ?? [];
+      abf.policies.set(policy.policy_id, {
+        id: policy.policy_id,
+        aclIndex: policy.acl_index,
+        paths: [...known, ...policy.paths.map(readPath)],
+      });
+      return { retval: 0 };
+    },
+    *abf_policy_dump() {
+      for (const { id, aclIndex, paths } of abf.policies.values())
+        yield {
+          policy: {
+            policy_id: id,
+            acl_index: aclIndex,
+            paths: paths.map((path) => describePath(path, 4)),
+          },
+        };
+    },
+    abf_itf_attach_add_del({ is_add: isAdd, attach }) {
+      if (interfaces.get(attach.sw_if_index) === undefined)
+        return { retval: Retval.invalidSwIfIndex };
+      const one = {
+        policyId: attach.policy_id,
+        interface: attach.sw_if_index,
+        priority: attach.priority,
+        family: attach.is_ipv6 ? (6 as const) : (4 as const),
+      };
+      if (!isAdd) return { retval: abf.detach(one) ? 0 : Retval.noSuchEntry };
+      if (!abf.policies.has(attach.policy_id)) return { retval: Retval.noSuchEntry };
+      abf.attach(one);
+      return { retval: 0 };
+    },
+    *abf_itf_attach_dump() {
+      for (const { policyId, interface: on, priority, family } of abf.attachments)
+        yield {
+          attach: {
+            policy_id: policyId,
+            sw_if_index: on,
+            priority,
+            is_ipv6: family === 6,
+          },
+        };
+    },
+  };
+}
