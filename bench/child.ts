@@ -169,6 +169,7 @@ const benchConfig = {
   services: {
     cidrs: [],
     nodePortAddresses: [],
+    nodePortRange: [30_000, 32_767],
     externalIpRanges: [],
     strictSourceRanges: false,
     drainSeconds: 60,

@@ -138,6 +138,7 @@ export const config: Config = {
   services: {
     cidrs: [prefix('10.96.0.0/16')],
     nodePortAddresses: [],
+    nodePortRange: [30_000, 32_767],
     externalIpRanges: [],
     strictSourceRanges: false,
     drainSeconds: 60,

@@ -38,6 +38,20 @@ const socketPath = absolutePath.refine(
 
 const portNumber = z.int().min(1).max(65535);
 
+/** `30000-32767`. */
+const portRange = z.string().transform((text, context): readonly [number, number] => {
+  const [first, last] = text.split('-').map(Number);
+  const inside = (value: number | undefined) =>
+    Number.isInteger(value) && Number(value) >= 1 && Number(value) <= 65535;
+  if (first !== undefined && last !== undefined && inside(first) && inside(last) && first <= last)
+    return [first, last];
+  context.addIssue({
+    code: 'custom',
+    message: `not a range of ports such as 30000-32767: ${JSON.stringify(text)}`,
+  });
+  return z.NEVER;
+});
+
 const address = z.string().transform((text, context): Ip => {
   const value = parseIp(text);
   if (value !== undefined) return value;
@@ -135,6 +149,10 @@ const services = z
     }),
     nodePortAddresses: meta(prefixes.prefault([]), {
       description: "NodePorts answer on the node's addresses inside these. Empty: on all of them.",
+    }),
+    nodePortRange: meta(portRange.prefault('30000-32767'), {
+      description:
+        "First and last NodePort: `--service-node-port-range` of the API server. The node's own processes reach these ports of the node through VPP.",
     }),
     externalIpRanges: meta(prefixes.prefault([]), {
       description:

@@ -207,6 +207,7 @@ function uplinkClaim(started: Config, facts: Facts): ClaimOptions {
     interface: started.uplink.interface,
     stateFile: uplinkStateFile(started),
     prefixes: [...pods.clusterCidrs, ...services.cidrs, ...podCidrs],
+    nodePorts: services.nodePortRange,
   };
 }
 

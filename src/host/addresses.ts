@@ -35,7 +35,7 @@ export const scopeLink = 253;
 const rtmNewAddr = 20;
 const rtmDelAddr = 21;
 const rtmGetAddr = 22;
-const ifa = { address: 1, local: 2, flags: 8 } as const;
+const ifa = { address: 1, local: 2, lifetimes: 6, flags: 8 } as const;
 const afInet = 2;
 const afInet6 = 10;
 
@@ -46,15 +46,23 @@ export function putAddress(
     readonly prefixRoute?: boolean;
     /** Only IPv4 asks: IPv6 reads it off the address. */
     readonly scope?: number;
+    /** Never chosen as a source while there is another one (RFC 4862 section 5.5.4). */
+    readonly deprecated?: boolean;
   },
 ): void {
   const noPrefixRoute = address.prefixRoute === true ? 0 : addressFlags.noPrefixRoute;
   const noDad = familyOf(address.ip) === 6 ? addressFlags.noDad : 0;
   netlink.request(`add address ${address.ip}/${address.length}`, rtmNewAddr, {
     flags: messageFlags.create | messageFlags.replace,
-    payload: addressPayload(address, [[ifa.flags, u32(noPrefixRoute | noDad)]]),
+    payload: addressPayload(address, [
+      [ifa.flags, u32(noPrefixRoute | noDad)],
+      ...(address.deprecated === true ? [[ifa.lifetimes, deprecatedForEver] as const] : []),
+    ]),
   });
 }
+
+/** struct ifa_cacheinfo: u32 preferred and valid lifetime (seconds), u32 two timestamps. */
+const deprecatedForEver = Buffer.concat([u32(0), u32(0xffff_ffff), u32(0), u32(0)]);
 
 /** Deletes; what is not there is not an error. */
 export function deleteAddress(

@@ -21,7 +21,7 @@ import {
   u32,
 } from './netlink-wire.ts';
 
-/** A unicast route of the main table through one interface. */
+/** A unicast route through one interface. */
 export interface KernelRoute {
   readonly prefix: Prefix;
   readonly link: number;
@@ -32,6 +32,8 @@ export interface KernelRoute {
   readonly onLink?: boolean;
   /** 0 for IPv4's best; the kernel makes IPv6's 0 into 1024. */
   readonly metric?: number;
+  /** Routing table; the main one when absent. */
+  readonly table?: number;
 }
 
 /** What a dump tells beyond `KernelRoute`. */
@@ -82,14 +84,19 @@ export function deleteRoute(netlink: Netlink, route: KernelRoute): void {
   }
 }
 
-/** The main table's unicast routes with one path through the interface `link`. */
-export function listRoutes(netlink: Netlink, family: Family, link: number): DumpedRoute[] {
+/** A table's unicast routes with one path, through the interface `link` or through any. */
+export function listRoutes(
+  netlink: Netlink,
+  family: Family,
+  link: number | undefined,
+  table: number = tableMain,
+): DumpedRoute[] {
   const header = Buffer.alloc(12);
   header.writeUInt8(addressFamily(family), 0);
   const routes: DumpedRoute[] = [];
   for (const message of netlink.dump('list routes', rtmGetRoute, header)) {
-    const route = parseRoute(message, family);
-    if (route?.link === link) routes.push(route);
+    const route = parseRoute(message, family, table);
+    if (route !== undefined && (link === undefined || route.link === link)) routes.push(route);
   }
   return routes;
 }
@@ -107,12 +114,16 @@ function routePayload(route: KernelRoute): Buffer {
   const header = Buffer.alloc(12);
   header.writeUInt8(addressFamily(family), 0);
   header.writeUInt8(prefixLength(route.prefix), 1);
-  header.writeUInt8(tableMain, 4);
+  const table = route.table ?? tableMain;
+  header.writeUInt8(table < 256 ? table : 0, 4);
   header.writeUInt8(protocolStatic, 5);
   if (family === 4 && route.gateway === undefined) header.writeUInt8(scopeLink, 6);
   header.writeUInt8(typeUnicast, 7);
   if (route.onLink === true) header.writeUInt32LE(flagOnLink, 8);
-  const attributes: Attribute[] = [[rta.link, u32(route.link)]];
+  const attributes: Attribute[] = [
+    [rta.link, u32(route.link)],
+    [rta.table, u32(table)],
+  ];
   if (prefixLength(route.prefix) > 0) {
     attributes.push([rta.destination, ipBytes(prefixAddress(route.prefix))]);
   }
@@ -122,12 +133,16 @@ function routePayload(route: KernelRoute): Buffer {
   return Buffer.concat([header, encodeAttributes(attributes)]);
 }
 
-function parseRoute(message: NetlinkMessage, family: Family): DumpedRoute | undefined {
+function parseRoute(
+  message: NetlinkMessage,
+  family: Family,
+  wantedTable: number,
+): DumpedRoute | undefined {
   const { payload } = message;
   const attributes = parseAttributes(payload.subarray(12));
   const table = attributes.get(rta.table)?.readUInt32LE(0) ?? payload.readUInt8(4);
   const link = attributes.get(rta.link)?.readUInt32LE(0);
-  if (table !== tableMain || payload.readUInt8(7) !== typeUnicast || link === undefined) {
+  if (table !== wantedTable || payload.readUInt8(7) !== typeUnicast || link === undefined) {
     return undefined;
   }
   const destination = attributes.get(rta.destination) ?? Buffer.alloc(family === 4 ? 4 : 16);

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { unlink } from 'node:fs/promises';
 import { readIfPresent, writeDurably } from '../core/durable-file.ts';
 import { type Family, familyOf, type Ip, type Prefix, prefix, prefixContains } from '../core/ip.ts';
+import { refuseAddresses } from '../core/link-addresses.ts';
 import type { Uplink } from '../model/facts.ts';
 import type { LinkAddress } from './addresses.ts';
 import { addressFlags, deleteAddress, listAddresses, putAddress, scopeLink } from './addresses.ts';
@@ -15,6 +16,7 @@ import { NetlinkError } from './netlink-error.ts';
 import { disableOffloads, offloads, readOffloads, setOffloads } from './offload.ts';
 import { silenceKernel, silentSysctls } from './pod-link.ts';
 import { addRoute, type DumpedRoute, deleteRoute, listRoutes } from './routes.ts';
+import { putNodePortRules, removeNodePortRules } from './rules.ts';
 import { readSysctl, writeSysctl } from './sysctl.ts';
 import {
   addressesOf,
@@ -54,6 +56,8 @@ export interface ClaimOptions {
    * cluster's pods and services.
    */
   readonly prefixes?: readonly Prefix[];
+  /** First and last NodePort: local processes reach those of their own node through VPP. */
+  readonly nodePorts?: readonly [number, number];
   /** Path of the namespace that holds the interface; by default this process's own. */
   readonly namespace?: string;
 }
@@ -90,7 +94,7 @@ export async function claimUplink(options: ClaimOptions): Promise<Uplink> {
   const state = observe(kernel, options, known);
   const formatted = formatUplinkState(state);
   if (formatted !== text) await writeDurably(options.stateFile, formatted);
-  applyClaim(kernel, state, options.prefixes ?? []);
+  applyClaim(kernel, state, options);
   return uplinkOf(state);
 }
 
@@ -105,6 +109,7 @@ export async function releaseUplink(
   await writeDurably(stateFile, formatUplinkState({ ...state, releasing: true }));
   const kernel = openKernel(options.namespace);
   using netlink = kernel.netlink;
+  removeNodePortRules(netlink);
   deleteLink(netlink, state.hostLink.hostInterface);
   const link = findLink(netlink, state.interface);
   if (link !== undefined) restore(kernel, link, state);
@@ -202,7 +207,7 @@ function uplinkRoutes(netlink: Netlink, link: Link): Omit<DumpedRoute, 'link'>[]
     .map(withoutLink);
 }
 
-function applyClaim(kernel: Kernel, state: UplinkState, prefixes: readonly Prefix[]): void {
+function applyClaim(kernel: Kernel, state: UplinkState, options: ClaimOptions): void {
   const { netlink, namespace } = kernel;
   const { hostInterface, vppInterface, hostMac, vppMac } = state.hostLink;
   const uplink = requireLink(netlink, state.interface);
@@ -231,7 +236,7 @@ function applyClaim(kernel: Kernel, state: UplinkState, prefixes: readonly Prefi
   silenceKernel(netlink, state.interface, namespace);
   // VPP must see neighbour solicitations, which are multicast.
   setLink(netlink, uplink.index, { allMulticast: true });
-  const wanted = planHostRoutes(state, host.index, prefixes);
+  const wanted = planHostRoutes(state, host.index, options.prefixes ?? []);
   for (const family of [4, 6] as const) {
     for (const held of listRoutes(netlink, family, host.index)) {
       if (isLinkLocal(held) || wanted.some((route) => isSameRoute(route, held))) continue;
@@ -239,6 +244,13 @@ function applyClaim(kernel: Kernel, state: UplinkState, prefixes: readonly Prefi
     }
   }
   for (const route of wanted) addRoute(netlink, route);
+  if (options.nodePorts === undefined) return;
+  putNodePortRules(netlink, {
+    link: host.index,
+    addresses: state.addresses.map((address) => address.ip),
+    ports: options.nodePorts,
+    gateways: { 4: hostLinkAddresses[4].vpp, 6: hostLinkAddresses[6].vpp },
+  });
 }
 
 /** kvr0: up, without offloads, with VPP as its permanent neighbour. */
@@ -251,6 +263,8 @@ function prepareHostEnd({ netlink, namespace }: Kernel, state: UplinkState): Lin
     loosePathFilter,
     namespace,
   );
+  // A NodePort of the node answers the node itself: from its own address, through VPP.
+  writeSysctl({ family: 'ipv4', interface: hostInterface, name: 'accept_local' }, '1', namespace);
   const ipv6 = { family: 'ipv6', interface: hostInterface } as const;
   const sixOff = addressesOf(state, 6).length === 0;
   writeSysctl({ ...ipv6, name: 'disable_ipv6' }, sixOff ? '1' : '0', namespace);
@@ -265,6 +279,13 @@ function prepareHostEnd({ netlink, namespace }: Kernel, state: UplinkState): Lin
     putAddress(netlink, { link: link.index, ip: host, length, scope: scopeLink });
     putNeighbour(netlink, { link: link.index, ip: vpp, mac: vppMac });
   }
+  if (!sixOff)
+    putAddress(netlink, {
+      link: link.index,
+      ip: refuseAddresses[6],
+      length: 128,
+      deprecated: true,
+    });
   return link;
 }
 

@@ -32,6 +32,8 @@ export interface Config {
     readonly cidrs: readonly Prefix[];
     /** NodePorts answer on node addresses inside these; empty means all of the node's addresses. */
     readonly nodePortAddresses: readonly Prefix[];
+    /** First and last NodePort of the cluster. */
+    readonly nodePortRange: readonly [number, number];
     /** `spec.externalIPs` are served inside these only; empty: never. */
     readonly externalIpRanges: readonly Prefix[];
     /** Source ranges of one family close the load balancer's addresses of the other. */

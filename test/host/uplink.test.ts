@@ -168,6 +168,47 @@ describe('the uplink claim', function () {
       assert.ok(sent() > quiet);
     });
 
+    it('KP-25 the node reaches its own NodePorts through VPP, and other ports without it', async () => {
+      using node = createNode();
+      const { namespace, stateFile } = node;
+      const rules = () => node.run(0, 'ip rule; ip -6 rule');
+      const before = rules();
+      const options = {
+        interface: 'eth0',
+        stateFile,
+        namespace,
+        nodePorts: [30_000, 32_767] as const,
+      };
+      await claimUplink(options);
+      const route = (port: number, protocol: string, to: string) =>
+        node.run(0, `ip route get ${to} ipproto ${protocol} dport ${port}`).split('\n')[0] ?? '';
+      assert.match(route(30080, 'tcp', '192.0.2.1'), /via 169.254.1.1 dev kvr0 .*src 192.0.2.1/);
+      assert.match(route(32767, 'udp', '192.0.2.7'), /via 169.254.1.1 dev kvr0 .*src 192.0.2.7/);
+      assert.match(route(30080, 'tcp', '2001:db8::1'), /via fe80::1 dev kvr0 .*src 2001:db8::1/);
+      assert.match(route(29999, 'tcp', '192.0.2.1'), /^local 192.0.2.1 dev lo/);
+      assert.match(route(30080, 'tcp', '198.51.100.5'), /^local 198.51.100.5 dev lo/);
+      // Somebody flushes the rules; the next claim repairs them, and changes nothing twice.
+      const claimed = rules();
+      node.run(0, 'ip rule del pref 50; ip rule add pref 0 table local');
+      await claimUplink(options);
+      assert.deepEqual(rules().split('\n').toSorted(), claimed.split('\n').toSorted());
+      await claimUplink({ ...options, nodePorts: [31_000, 31_999] });
+      assert.match(route(30080, 'tcp', '192.0.2.1'), /^local/);
+      assert.match(route(31_500, 'tcp', '192.0.2.1'), /dev kvr0/);
+      await releaseUplink(stateFile, { namespace });
+      assert.equal(rules(), before);
+    });
+
+    it('KP-22 the host refuses what goes to the port where nothing listens', async () => {
+      using node = createNode();
+      const { namespace, stateFile } = node;
+      const { hostLink } = await claimUplink({ interface: 'eth0', stateFile, namespace });
+      const heard = node.run(0, 'ip -o addr show dev kvr0');
+      assert.match(heard, /169\.254\.1\.2\/32/);
+      assert.match(heard, /fd6b:7670:7200::2\/128 .*deprecated/);
+      assert.equal(hostLink.vppInterface, 'kvr0-vpp');
+    });
+
     it('repairs what somebody changed, and takes in what is new', async () => {
       using node = createNode();
       const { namespace, stateFile } = node;
