@@ -10,6 +10,8 @@ export interface Problem {
   readonly field: string;
   /** One sentence: what is wrong and what happens because of it. */
   readonly reason: string;
+  /** Reason of the Event, where tools look for a certain one; otherwise `InvalidField`. */
+  readonly event?: string;
 }
 
 export function formatProblem(problem: Problem): string {

@@ -5,12 +5,16 @@ import { releaseUplink } from '../host/uplink.ts';
 import { loadKubeAccess } from '../kube/access.ts';
 import { watchKube } from '../kube/watch-kube.ts';
 import { createStore } from '../model/store.ts';
+import type { Target } from '../reconcile/driver.ts';
 import { createVppTarget } from '../vpp/target.ts';
+import { isFresh } from './health.ts';
 import { createLog } from './log.ts';
 import { startLoop } from './loop.ts';
-import { createMetrics } from './metrics.ts';
+import { createMetrics, type Metrics } from './metrics.ts';
 import { errorText, observe } from './observe.ts';
 import { roundObserver } from './round-metrics.ts';
+import { frontendConnections } from './service-figures.ts';
+import { createServiceHealth } from './service-health.ts';
 import {
   followConfig,
   holdUplink,
@@ -24,6 +28,7 @@ import {
 } from './start.ts';
 import { countConnects } from './target-metrics.ts';
 import type { DaemonView } from './view.ts';
+import { createVppStats } from './vpp-stats.ts';
 
 /**
  * The daemon: wiring only. Sources fill the store, the loop plans and reconciles, targets are
@@ -43,17 +48,14 @@ async function main(configPath: string, signal: AbortSignal): Promise<void> {
   const metrics = createMetrics(() => view);
   await using _config = followConfig(configPath, config, { store, problems, log, signal });
   await using _uplink = await holdUplink(config, store, { log, signal });
-  await using vpp = createVppTarget({
-    connect: config.vpp.apiSocket,
-    clock,
-    signal,
-    log: (message, fields) => log.info(fields, message),
-  });
+  const say = (message: string, fields: object) => log.info(fields, message);
+  await using vpp = createVppTarget({ connect: config.vpp.apiSocket, clock, signal, log: say });
   await using bgp = startBgp(config, store, signal, log);
-  const targets = bgp.target === undefined ? [vpp] : [vpp, bgp.target];
-  for (const target of targets) countConnects(target, metrics, signal);
+  const targets = targetsOf(vpp, bgp.target, metrics, signal);
   const observer = roundObserver(metrics, clock.now());
   await using probing = startProbing(store, log);
+  const healthy = () => view !== undefined && isFresh(view.freshness(), clock.now());
+  await using serviceHealth = createServiceHealth({ facts: store.facts, healthy, clock, signal });
   const loop = startLoop({
     store,
     targets,
@@ -63,19 +65,17 @@ async function main(configPath: string, signal: AbortSignal): Promise<void> {
     onRound: (round) => {
       observer.onRound(round);
       probing.onRound(round, vpp.session);
+      serviceHealth.onRound(round.snapshot.changed);
     },
     onFailure: ({ stage, key, attempts, error }) =>
       log.warn({ stage, key, attempts }, `row failed: ${errorText(error)}`),
   });
-  await using _sessions = startSessions(config, {
-    store,
-    vpp,
-    reconciler: loop.reconciler,
-    log,
-    signal,
-  });
+  await using stats = createVppStats({ path: config.vpp.statsSocket, session: () => vpp.session });
+  const { reconciler } = loop;
+  await using _sessions = startSessions({ store, vpp, stats, reconciler, log, signal });
   const access = await loadKubeAccess(config.kube);
-  const allProblems = () => [...[...problems.values()].flat(), ...loop.desired.problems()];
+  const otherProblems = () => [...[...problems.values()].flat(), ...serviceHealth.problems()];
+  const allProblems = () => [...otherProblems(), ...loop.desired.problems()];
   await using _events = startEvents(access, config.nodeName, { log, signal, allProblems });
   await using kube = watchKube({
     store,
@@ -92,13 +92,34 @@ async function main(configPath: string, signal: AbortSignal): Promise<void> {
     vpp,
     gobgp: bgp.target,
     kube,
-    problems: () => [...problems.values()].flat(),
+    problems: otherProblems,
+    connections: () =>
+      frontendConnections({
+        stats,
+        reconciler,
+        translationIds: vpp.handles?.translations ?? new Map(),
+      }),
   });
   await using _cni = await startCni(config, store, loop, { log, signal, metrics });
-  await using _servers = await startServers(config, view, { metrics, signal });
+  await using _servers = await startServers(config, view, {
+    metrics,
+    signal,
+    currentConfig: () => store.facts.config.get('config'),
+  });
   log.info({ control: config.control.socket, cni: config.cni.socket }, 'started');
   await loop.finished;
   log.info({}, 'stopped; what VPP and GoBGP hold stays');
+}
+
+function targetsOf(
+  vpp: Target,
+  gobgp: Target | undefined,
+  metrics: Metrics,
+  signal: AbortSignal,
+): Target[] {
+  const targets = gobgp === undefined ? [vpp] : [vpp, gobgp];
+  for (const target of targets) countConnects(target, metrics, signal);
+  return targets;
 }
 
 /** The signal of the first SIGTERM or SIGINT. */

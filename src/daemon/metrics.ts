@@ -2,7 +2,7 @@ import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom
 import { realClock } from '../core/clock.ts';
 import type { PeerView } from '../core/control-api.ts';
 import type { Ip } from '../core/ip.ts';
-import { type HttpServer, serveHttp } from './http.ts';
+import { type HttpServer, json, serveHttp } from './http.ts';
 import type { DaemonView } from './view.ts';
 
 /**
@@ -10,12 +10,21 @@ import type { DaemonView } from './view.ts';
  * and alerts keep working (spec KP-56 and its list of names); the others begin with `kvr_`.
  *
  * What can be looked up when somebody scrapes (rows, problems, sources, targets) is looked up
- * then, through the view; only what happens in between is counted. No label takes values from
- * users' objects, so the number of series is bounded by the code.
+ * then, through the view; only what happens in between is counted. Labels take no values from
+ * users' objects, so the number of series is bounded by the code; the one exception, connections
+ * by Service, has a bound of its own.
  */
 type ScrapeView = Pick<
   DaemonView,
-  'tables' | 'problems' | 'sources' | 'targets' | 'peers' | 'freshness' | 'version'
+  | 'tables'
+  | 'problems'
+  | 'sources'
+  | 'targets'
+  | 'peers'
+  | 'freshness'
+  | 'version'
+  | 'serviceFigures'
+  | 'connections'
 >;
 
 export type Metrics = ReturnType<typeof createMetrics>;
@@ -44,17 +53,20 @@ export function createMetrics(view: () => ScrapeView | undefined) {
   return { registry, ...kubeProxyMetrics(registry), ...ownMetrics(registry) };
 }
 
-/** Serves `/metrics` and `/proxyMode` until the signal aborts or the result is disposed. */
+/** Serves `/metrics`, `/configz` and `/proxyMode` until the signal aborts or the result is disposed. */
 export function serveMetrics(options: {
   readonly metrics: Pick<Metrics, 'registry'>;
   readonly listen: { readonly address: Ip; readonly port: number };
   readonly signal: AbortSignal;
+  /** The configuration in force; it holds no secrets. */
+  readonly config: () => unknown;
 }): Promise<HttpServer> {
   const { registry } = options.metrics;
   return serveHttp(
     { kind: 'tcp', ...options.listen },
     async (url) => {
       if (url.pathname === '/proxyMode') return { status: 200, type: 'text/plain', body: 'vpp' };
+      if (url.pathname === '/configz') return json(200, { 'kube-vpp-router': options.config() });
       if (url.pathname !== '/metrics') return undefined;
       return { status: 200, type: registry.contentType, body: await registry.metrics() };
     },
@@ -83,6 +95,18 @@ function kubeProxyMetrics(registry: Registry) {
       name: 'kubeproxy_sync_proxy_rules_duration_seconds',
       help: 'Duration of a round that changed service translations.',
       labelNames: ['ip_family'] as const,
+      buckets: kubeProxyDurationBuckets,
+      registers,
+    }),
+    fullSyncDuration: new Histogram({
+      name: 'kubeproxy_sync_full_proxy_rules_duration_seconds',
+      help: 'Duration of a round that planned every Service.',
+      buckets: kubeProxyDurationBuckets,
+      registers,
+    }),
+    partialSyncDuration: new Histogram({
+      name: 'kubeproxy_sync_partial_proxy_rules_duration_seconds',
+      help: 'Duration of a round that planned the Services that changed.',
       buckets: kubeProxyDurationBuckets,
       registers,
     }),
@@ -156,15 +180,20 @@ function ownMetrics(registry: Registry) {
   };
 }
 
+/** Series of `kvr_service_connections`; the busiest frontends come first. */
+const connectionSeriesMax = 5_000;
+
+type Looked = <Label extends string>(
+  name: string,
+  help: string,
+  labelNames: readonly Label[],
+  fill: (gauge: Gauge<Label>, now: ScrapeView) => void | Promise<void>,
+) => void;
+
 /** Gauges that are computed by looking, when somebody scrapes. */
 function collectView(registry: Registry, view: () => ScrapeView | undefined): void {
-  const looked = <Label extends string>(
-    name: string,
-    help: string,
-    labelNames: readonly Label[],
-    fill: (gauge: Gauge<Label>, now: ScrapeView) => void | Promise<void>,
-  ) =>
-    new Gauge<Label>({
+  const looked: Looked = (name, help, labelNames, fill) =>
+    void new Gauge({
       name,
       help,
       labelNames,
@@ -175,6 +204,7 @@ function collectView(registry: Registry, view: () => ScrapeView | undefined): vo
         if (now !== undefined) await fill(this, now);
       },
     });
+  collectServices(looked);
   looked('kvr_build_info', 'Always 1; the version is a label.', ['version'], (gauge, now) =>
     gauge.set({ version: now.version }, 1),
   );
@@ -223,6 +253,42 @@ function collectView(registry: Registry, view: () => ScrapeView | undefined): vo
     gauge.reset(); // Another scrape may have counted meanwhile.
     for (const peer of peers) gauge.inc({ state: peer.state });
   });
+}
+
+function collectServices(looked: Looked): void {
+  looked(
+    'kubeproxy_sync_proxy_rules_service_changes_pending',
+    'Changes of Services that no round has taken yet.',
+    [],
+    (gauge, now) => gauge.set(now.serviceFigures().pendingServices),
+  );
+  looked(
+    'kubeproxy_sync_proxy_rules_endpoint_changes_pending',
+    'Changes of EndpointSlices that no round has taken yet.',
+    [],
+    (gauge, now) => gauge.set(now.serviceFigures().pendingSlices),
+  );
+  looked(
+    'kubeproxy_sync_proxy_rules_no_local_endpoints_total',
+    'Ports of Services whose policy Local finds no endpoint on this node.',
+    ['traffic_policy'],
+    (gauge, now) => {
+      const { internal, external } = now.serviceFigures().noLocalEndpoints;
+      gauge.set({ traffic_policy: 'internal' }, internal);
+      gauge.set({ traffic_policy: 'external' }, external);
+    },
+  );
+  looked(
+    'kvr_service_connections',
+    'New connections of a frontend since VPP made its translation.',
+    ['service', 'frontend'],
+    async (gauge, now) => {
+      const all = await now.connections();
+      gauge.reset(); // Another scrape may have filled it meanwhile.
+      for (const { service, frontend, connections } of all.slice(0, connectionSeriesMax))
+        gauge.set({ service, frontend }, connections);
+    },
+  );
 }
 
 /** A scrape does not wait for a GoBGP that hangs. */

@@ -18,12 +18,14 @@ import { formatFrontend, formatSocketAddress, tables } from '../desired/tables.t
 import type { KubeSource } from '../kube/watch-kube.ts';
 import type { Service } from '../model/facts.ts';
 import type { Store } from '../model/store.ts';
+import { frontendsOfPort } from '../proxy/frontends.ts';
 import type { Target } from '../reconcile/driver.ts';
 import { podPlanner } from '../routing/pods.ts';
 import type { VppTarget } from '../vpp/target.ts';
 import type { Loop } from './loop.ts';
+import { serviceFigures } from './service-figures.ts';
 import { traceRows } from './trace.ts';
-import type { DaemonView } from './view.ts';
+import type { DaemonView, FrontendConnections } from './view.ts';
 
 /** The parts of the running daemon that can be looked at. */
 export interface Observed {
@@ -36,6 +38,8 @@ export interface Observed {
   readonly kube: KubeSource;
   /** Problems of the sources: configuration, objects of the cluster. */
   readonly problems: () => readonly Problem[];
+  /** New connections by frontend, from VPP's counters. */
+  readonly connections: () => Promise<readonly FrontendConnections[]>;
 }
 
 /**
@@ -75,6 +79,8 @@ export function observe(parts: Observed): DaemonView {
         name: target.name,
         connected: target.session !== undefined,
       })),
+    serviceFigures: () => serviceFigures(store),
+    connections: () => parts.connections(),
     peers: (signal) => peerViews(parts, signal),
     trace: (request) => traceRows(store, loop, request),
   };
@@ -178,41 +184,30 @@ function statusOf(
   return { status: done ? 'done' : 'pending', error: '' };
 }
 
-/** Every frontend that the Service should have; without usable endpoints there is no row. */
+/** Every frontend that the Service should have. */
 function serviceViews(
   parts: Observed,
   service: Service,
   errors: ReadonlyMap<string, string>,
 ): ServiceView[] {
-  const nodeIps = parts.store.facts.uplink.get('uplink')?.addresses ?? [];
-  return service.ports.flatMap((port) => {
-    const clusterIps = service.clusterIps.map((vip) => ({
-      kind: 'ClusterIP',
-      vip,
-      port: port.port,
-    }));
-    const nodePorts = port.nodePort === 0 ? [] : nodeIps;
-    const frontends = [
-      ...clusterIps,
-      ...nodePorts.map(({ ip }) => ({ kind: 'NodePort', vip: ip, port: port.nodePort })),
-    ];
-    return frontends.map(({ kind, vip, port: number }) => {
-      const frontend = { vip, port: number, protocol: port.protocol };
-      const key = tables.translations.key(frontend as TranslationRow);
-      const row = parts.loop.desired.row('translations', key) as TranslationRow | undefined;
-      const status =
-        row === undefined
-          ? { status: 'done' as const, error: '' }
-          : statusOf(parts.loop, 'translations', key, errors);
-      return {
-        service: port.name === '' ? service.key : `${service.key}:${port.name}`,
-        kind,
-        frontend: formatFrontend(frontend),
-        backends: row?.backends.map((b) => formatSocketAddress(b.ip, b.port)) ?? [],
-        ...status,
-      };
-    });
-  });
+  const { facts } = parts.store;
+  return service.ports.flatMap((port) =>
+    ([4, 6] as const)
+      .flatMap((family) => frontendsOfPort(facts, service, port, family))
+      .map(({ kind, vip, port: number }) => {
+        const frontend = { vip, port: number, protocol: port.protocol };
+        const key = tables.translations.key(frontend as TranslationRow);
+        const row = parts.loop.desired.row('translations', key) as TranslationRow | undefined;
+        const status = statusOf(parts.loop, 'translations', key, errors);
+        return {
+          service: port.name === '' ? service.key : `${service.key}:${port.name}`,
+          kind,
+          frontend: formatFrontend(frontend),
+          backends: row?.backends.map((b) => formatSocketAddress(b.ip, b.port)) ?? [],
+          ...status,
+        };
+      }),
+  );
 }
 
 function podViews(parts: Observed): PodView[] {

@@ -9,6 +9,8 @@ type RoundMetrics = Pick<
   | 'translationFailures'
   | 'programming'
   | 'syncDuration'
+  | 'fullSyncDuration'
+  | 'partialSyncDuration'
   | 'lastSync'
   | 'endpointChanges'
   | 'serviceChanges'
@@ -44,6 +46,9 @@ export function roundObserver(metrics: RoundMetrics, startedMs: number) {
       metrics.endpointChanges.inc(changed.slices?.size ?? 0);
       metrics.serviceChanges.inc(changed.services?.size ?? 0);
       metrics.learnedRoutes.set(facts.learnedRoutes.size);
+      const everyone = changed.config !== undefined || changed.uplink !== undefined;
+      const sync = everyone ? metrics.fullSyncDuration : metrics.partialSyncDuration;
+      if (everyone || changed.services || changed.slices) sync.observe(round.durationMs / 1000);
       if (!round.connected.has('vpp')) return;
       for (const key of changed.slices ?? []) {
         const slice = facts.slices.get(key);

@@ -29,7 +29,7 @@ import { isInForce } from './observe.ts';
 import { createProbing } from './probing.ts';
 import { watchSessionPause } from './session-pause.ts';
 import type { DaemonView } from './view.ts';
-import { createVppStats } from './vpp-stats.ts';
+import type { VppStats } from './vpp-stats.ts';
 
 /** The parts of the daemon, each started by one call and ended by its disposal. */
 export type Log = ReturnType<typeof createLog>;
@@ -83,12 +83,20 @@ export function holdUplink(
 export async function startServers(
   config: Config,
   view: DaemonView,
-  { metrics, signal }: { readonly metrics: Metrics; readonly signal: AbortSignal },
+  {
+    metrics,
+    signal,
+    currentConfig,
+  }: {
+    readonly metrics: Metrics;
+    readonly signal: AbortSignal;
+    readonly currentConfig: () => unknown;
+  },
 ): Promise<AsyncDisposable> {
   const servers = await Promise.all([
     serveControl({ view, socketPath: config.control.socket, signal }),
     serveHealth({ view, listen: config.health, metrics, signal }),
-    serveMetrics({ metrics, listen: config.metrics, signal }),
+    serveMetrics({ metrics, listen: config.metrics, signal, config: currentConfig }),
   ]);
   return {
     async [Symbol.asyncDispose]() {
@@ -133,18 +141,15 @@ export function startProbing(store: Store, log: Log) {
 }
 
 /** What becomes of VPP's sessions: who is remembered, and for how long they are kept. */
-export function startSessions(
-  config: Config,
-  parts: {
-    readonly store: Store;
-    readonly vpp: VppTarget;
-    readonly reconciler: Reconciler;
-    readonly log: Log;
-    readonly signal: AbortSignal;
-  },
-): AsyncDisposable {
-  const { store, vpp, reconciler, log, signal } = parts;
-  const stats = createVppStats({ path: config.vpp.statsSocket, session: () => vpp.session });
+export function startSessions(parts: {
+  readonly store: Store;
+  readonly vpp: VppTarget;
+  readonly stats: VppStats;
+  readonly reconciler: Reconciler;
+  readonly log: Log;
+  readonly signal: AbortSignal;
+}): AsyncDisposable {
+  const { store, vpp, stats, reconciler, log, signal } = parts;
   const connected = () => {
     if (vpp.connection === undefined) throw new Error('VPP is not connected');
     return vpp.connection;
@@ -170,7 +175,6 @@ export function startSessions(
     async [Symbol.asyncDispose]() {
       affinity[Symbol.dispose]();
       pause[Symbol.dispose]();
-      await stats[Symbol.asyncDispose]();
     },
   };
 }

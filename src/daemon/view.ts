@@ -35,6 +35,23 @@ export interface TargetView {
   readonly connected: boolean;
 }
 
+/** Figures about Services, for metrics. */
+export interface ServiceFigures {
+  /** Changes of Services and slices that no round has taken yet. */
+  readonly pendingServices: number;
+  readonly pendingSlices: number;
+  /** Ports of Services whose policy Local finds no endpoint on this node, by policy. */
+  readonly noLocalEndpoints: { readonly internal: number; readonly external: number };
+}
+
+/** New connections of one frontend since VPP made its translation. */
+export interface FrontendConnections {
+  /** `namespace/name:port`. */
+  readonly service: string;
+  readonly frontend: string;
+  readonly connections: number;
+}
+
 /**
  * What the periphery (health, metrics, control socket) may see of the running daemon. Nothing
  * behind it can be changed through it, and nothing of it is stored: each call looks.
@@ -51,6 +68,9 @@ export interface DaemonView {
   problems(): readonly ErrorView[];
   sources(): readonly SourceView[];
   targets(): readonly TargetView[];
+  serviceFigures(): ServiceFigures;
+  /** From VPP's counters; empty while they cannot be read. */
+  connections(): Promise<readonly FrontendConnections[]>;
   /** Asks GoBGP; rejects when it does not answer. */
   peers(signal: AbortSignal): Promise<readonly PeerView[]>;
   trace(request: TraceRequest, signal: AbortSignal): Promise<TraceView>;

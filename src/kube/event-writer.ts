@@ -152,7 +152,7 @@ export function formatEvent(
       ...(namespace === '' ? {} : { namespace }),
       ...(uid === '' ? {} : { uid }),
     },
-    reason: 'InvalidField',
+    reason: problem.event ?? 'InvalidField',
     message: message.slice(0, messageLimit),
     type: 'Warning',
     source: { component: 'kube-vpp-router', host: from.nodeName },

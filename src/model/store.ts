@@ -96,6 +96,8 @@ export interface Store {
   replace<K extends FactKind>(kind: K, all: ReadonlyMap<string, FactTypes[K]>): void;
   /** The source has delivered everything that exists; from now on absence means deletion. */
   markSynced(kind: FactKind): void;
+  /** How many keys changed since the last snapshot. */
+  pending(kind: FactKind): number;
   /** Takes what changed since the last call. */
   takeSnapshot(): Snapshot;
   /** Resolves at the next commit, or at once when something changed since the last snapshot. */
@@ -170,6 +172,7 @@ export function createStore(): Store {
       synced.add(kind);
       committed();
     },
+    pending: (kind) => changed.get(kind)?.size ?? 0,
     takeSnapshot() {
       // `synced` is a copy, unlike the facts: the round that uses it goes on after this turn, and
       // what is complete by then was not yet complete when the round was planned.

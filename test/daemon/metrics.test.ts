@@ -91,18 +91,22 @@ describe('metrics', () => {
     assert.ok(bounds.includes('59') && bounds.includes('115') && bounds.includes('120'));
   });
 
-  it('serves them, and the proxy mode, over HTTP', async () => {
+  it('KP-56 serves them, the proxy mode and the configuration over HTTP', async () => {
     const abort = new AbortController();
     await using server = await serveMetrics({
       metrics: createMetrics(() => sampleView),
       listen: { address: ip('127.0.0.1'), port: 0 },
       signal: abort.signal,
+      config: () => ({ nodeName: 'n1' }),
     });
     const get = (path: string) => fetch(`http://127.0.0.1:${server.port}${path}`);
     const scrape = await get('/metrics');
     assert.match(scrape.headers.get('content-type') ?? '', /^text\/plain; version=0\.0\.4/);
     assert.match(await scrape.text(), /^kvr_rows\{/m);
     assert.equal(await (await get('/proxyMode')).text(), 'vpp');
+    assert.deepEqual(await (await get('/configz')).json(), {
+      'kube-vpp-router': { nodeName: 'n1' },
+    });
     assert.equal((await get('/')).status, 404);
   });
 });

@@ -13,6 +13,13 @@ export const sampleView: DaemonView = {
     oldestPendingMs: undefined,
     nodeEligible: true,
   }),
+  serviceFigures: () => ({
+    pendingServices: 1,
+    pendingSlices: 2,
+    noLocalEndpoints: { internal: 0, external: 3 },
+  }),
+  connections: () =>
+    Promise.resolve([{ service: 'd/web', frontend: '10.96.0.10:80/tcp', connections: 7 }]),
   tables: () => [{ name: 'routes', desired: 3, applied: 2, failed: 1 }],
   rows: (table) =>
     table === 'routes'
