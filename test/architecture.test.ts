@@ -15,6 +15,8 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   'src/routing': ['src/core', 'src/model', 'src/desired'],
   'src/policy': ['src/core', 'src/model', 'src/desired'],
   'src/lb-ecmp': ['src/core', 'src/model', 'src/desired'],
+  // Decides about addresses, and writes them by what it is given.
+  'src/lb-pools': ['src/core', 'src/model'],
   'src/kube': ['src/core', 'src/model'],
   'src/cni': ['src/core', 'src/model'],
   'src/config': ['src/core', 'src/model'],

@@ -27,6 +27,8 @@ export function service(key: string, given: Partial<Service> = {}): Service {
     sourceRanges: [],
     internalTrafficPolicy: 'Cluster',
     externalTrafficPolicy: 'Cluster',
+    loadBalancerClass: '',
+    requestedIp: '',
     healthCheckNodePort: 0,
     affinitySeconds: 0,
     createdMs: 0,
@@ -143,6 +145,7 @@ export const config: Config = {
     strictSourceRanges: false,
     drainSeconds: 60,
   },
+  loadBalancer: { class: '', leaseNamespace: 'kube-system', pools: [] },
   bgp: {
     enabled: true,
     apiSocket: '/run/gobgp.sock',

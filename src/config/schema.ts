@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { parseRange } from '../core/address-range.ts';
 import { controlSocketDefault } from '../core/control-api.ts';
 import { type Ip, type Prefix, parseIp, parsePrefix } from '../core/ip.ts';
 import type { Config } from '../model/config.ts';
@@ -170,6 +171,41 @@ const services = z
   })
   .prefault({});
 
+const labels = z.record(z.string().max(317), z.string().max(63));
+
+const addressRanges = z
+  .array(
+    z.string().refine((text) => parseRange(text).ok, 'must be a prefix or first-last addresses'),
+  )
+  .min(1)
+  .max(listMax);
+
+const pool = z.strictObject({
+  name: z.string().regex(/^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$/, 'must be a name (RFC 1123)'),
+  addresses: addressRanges,
+  namespaces: z.array(z.string()).max(listMax).default([]),
+  namespaceLabels: labels.default({}),
+  serviceLabels: labels.default({}),
+  autoAssign: z.boolean().default(true),
+});
+
+const loadBalancer = z
+  .strictObject({
+    class: meta(z.string().max(317).default(''), {
+      description:
+        '`spec.loadBalancerClass` of the Services that get addresses from the pools. Empty: those without a class.',
+    }),
+    leaseNamespace: meta(z.string().max(63).default('kube-system'), {
+      description: 'Namespace of the Lease by which one daemon is chosen to give out addresses.',
+      restart: true,
+    }),
+    pools: meta(z.array(pool).max(listMax).default([]), {
+      description:
+        'Addresses for Services of type LoadBalancer: `name`, `addresses` (prefixes, whose network and broadcast addresses are never used, or `first-last`), `namespaces` (names), `namespaceLabels`, `serviceLabels` (all must match), `autoAssign` (false: only for Services that ask for an address of it). Empty: somebody else gives out addresses. See docs/load-balancer.md.',
+    }),
+  })
+  .prefault({});
+
 const bgp = z
   .strictObject({
     enabled: meta(z.boolean().default(true), {
@@ -241,6 +277,7 @@ export const configSchema = z.strictObject({
   vpp,
   pods,
   services,
+  loadBalancer,
   bgp,
   overlay,
   cni: z

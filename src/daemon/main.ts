@@ -2,14 +2,13 @@ import { loadConfig } from '../config/watch.ts';
 import { realClock as clock } from '../core/clock.ts';
 import type { Problem } from '../core/problem.ts';
 import { releaseUplink } from '../host/uplink.ts';
-import { loadKubeAccess } from '../kube/access.ts';
-import { watchKube } from '../kube/watch-kube.ts';
 import { createStore } from '../model/store.ts';
 import type { Target } from '../reconcile/driver.ts';
 import { createVppTarget } from '../vpp/target.ts';
+import { type Cluster, startCluster } from './cluster.ts';
 import { isFresh } from './health.ts';
 import { createLog } from './log.ts';
-import { startLoop } from './loop.ts';
+import { type Round, startLoop } from './loop.ts';
 import { createMetrics, type Metrics } from './metrics.ts';
 import { errorText, observe } from './observe.ts';
 import { roundObserver } from './round-metrics.ts';
@@ -20,7 +19,6 @@ import {
   holdUplink,
   startBgp,
   startCni,
-  startEvents,
   startProbing,
   startServers,
   startSessions,
@@ -56,6 +54,11 @@ async function main(configPath: string, signal: AbortSignal): Promise<void> {
   await using probing = startProbing(store, log);
   const healthy = () => view !== undefined && isFresh(view.freshness(), clock.now());
   await using serviceHealth = createServiceHealth({ facts: store.facts, healthy, clock, signal });
+  const onRounds: ((round: Round) => void)[] = [
+    observer.onRound,
+    (round) => probing.onRound(round, vpp.session),
+    (round) => serviceHealth.onRound(round.snapshot.changed),
+  ];
   const loop = startLoop({
     store,
     targets,
@@ -63,9 +66,7 @@ async function main(configPath: string, signal: AbortSignal): Promise<void> {
     signal,
     onStage: observer.onStage,
     onRound: (round) => {
-      observer.onRound(round);
-      probing.onRound(round, vpp.session);
-      serviceHealth.onRound(round.snapshot.changed);
+      for (const tell of onRounds) tell(round);
     },
     onFailure: ({ stage, key, attempts, error }) =>
       log.warn({ stage, key, attempts }, `row failed: ${errorText(error)}`),
@@ -73,32 +74,31 @@ async function main(configPath: string, signal: AbortSignal): Promise<void> {
   await using stats = createVppStats({ path: config.vpp.statsSocket, session: () => vpp.session });
   const { reconciler } = loop;
   await using _sessions = startSessions({ store, vpp, stats, reconciler, log, signal });
-  const access = await loadKubeAccess(config.kube);
-  const otherProblems = () => [...[...problems.values()].flat(), ...serviceHealth.problems()];
-  const allProblems = () => [...otherProblems(), ...loop.desired.problems()];
-  await using _events = startEvents(access, config.nodeName, { log, signal, allProblems });
-  await using kube = watchKube({
+  const otherProblems = () => [
+    ...[...problems.values()].flat(),
+    ...serviceHealth.problems(),
+    ...(cluster?.problems() ?? []),
+  ];
+  let cluster: Cluster | undefined;
+  await using started = await startCluster({
+    config,
     store,
-    access,
-    clock,
-    signal,
-    log,
+    allProblems: () => [...otherProblems(), ...loop.desired.problems()],
     onProblems: (found) => problems.set('kube', found),
+    log,
+    signal,
   });
+  cluster = started;
+  onRounds.push(started.onRound);
   view = observe({
     nodeName: config.nodeName,
     store,
     loop,
     vpp,
     gobgp: bgp.target,
-    kube,
+    kube: started.kube,
     problems: otherProblems,
-    connections: () =>
-      frontendConnections({
-        stats,
-        reconciler,
-        translationIds: vpp.handles?.translations ?? new Map(),
-      }),
+    connections: () => frontendConnections({ stats, reconciler, vpp }),
   });
   await using _cni = await startCni(config, store, loop, { log, signal, metrics });
   await using _servers = await startServers(config, view, {

@@ -4,6 +4,7 @@ import type { Store } from '../model/store.ts';
 import { backendsOfPort } from '../proxy/backends.ts';
 import { frontendsOfPort } from '../proxy/frontends.ts';
 import type { Reconciler } from '../reconcile/reconciler.ts';
+import type { VppTarget } from '../vpp/target.ts';
 import type { FrontendConnections, ServiceFigures } from './view.ts';
 import { packetsAt, type VppStats } from './vpp-stats.ts';
 
@@ -37,15 +38,14 @@ export function serviceFigures(store: Store): ServiceFigures {
 export async function frontendConnections(parts: {
   readonly stats: VppStats;
   readonly reconciler: Reconciler;
-  /** VPP's ids of translations, by the key of their row. */
-  readonly translationIds: ReadonlyMap<string, number>;
+  readonly vpp: Pick<VppTarget, 'handles'>;
 }): Promise<readonly FrontendConnections[]> {
   const counter = '/net/cnat-translation';
   const read = await parts.stats.read([counter]);
   const stat = read?.get(counter);
   if (stat === undefined) return [];
   const all: FrontendConnections[] = [];
-  for (const [key, id] of parts.translationIds) {
+  for (const [key, id] of parts.vpp.handles?.translations ?? []) {
     const row = parts.reconciler.applied('translations', key) as TranslationOf | undefined;
     const connections = packetsAt(stat, id);
     if (row === undefined || connections === 0) continue;

@@ -120,6 +120,7 @@ export function startEvents(
   const events = createEventWriter({ client, clock, signal, log, nodeName });
   const reporting = reportProblems(events, parts.allProblems, { clock, signal });
   return {
+    announce: events.announce,
     async [Symbol.asyncDispose]() {
       await reporting;
       await events[Symbol.asyncDispose]();

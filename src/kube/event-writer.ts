@@ -17,6 +17,8 @@ import type { KubeLog } from './watch-kube.ts';
 export interface EventWriter extends AsyncDisposable {
   /** All problems as they are now. */
   report(problems: readonly Problem[]): void;
+  /** Something good that happened to an object: an Event of type Normal. */
+  announce(note: Problem): void;
   /** Events that were dropped because the queue was full. */
   readonly dropped: number;
 }
@@ -43,12 +45,17 @@ const refillMs = 1000;
 /** core/v1 Event validation: noteLengthLimit. */
 const messageLimit = 1024;
 
+interface Note {
+  readonly problem: Problem;
+  readonly type: 'Warning' | 'Normal';
+}
+
 export function createEventWriter(options: EventWriterOptions): EventWriter {
   const { clock, client, log } = options;
   const stop = new AbortController();
   const signal = AbortSignal.any([options.signal, stop.signal]);
   const told = new Map<string, number>();
-  const queue: Problem[] = [];
+  const queue: Note[] = [];
   let dropped = 0;
   let wake = () => {};
 
@@ -63,12 +70,17 @@ export function createEventWriter(options: EventWriterOptions): EventWriter {
     return true;
   }
 
+  function enqueue(note: Note): void {
+    if (queue.length < queueLimit) queue.push(note);
+    else dropped++;
+  }
+
   async function run(): Promise<void> {
     let tokens = burst;
     let refilledMs = clock.monotonic();
     while (!signal.aborted) {
-      const problem = queue.shift();
-      if (problem === undefined) {
+      const note = queue.shift();
+      if (note === undefined) {
         await new Promise<void>((resolve) => {
           wake = resolve;
         });
@@ -83,12 +95,12 @@ export function createEventWriter(options: EventWriterOptions): EventWriter {
         // The token that came meanwhile is this one.
         refilledMs += refillMs;
       } else tokens--;
-      await write(problem);
+      await write(note);
     }
   }
 
-  async function write(problem: Problem): Promise<void> {
-    const body = formatEvent(problem, options, clock.now());
+  async function write({ problem, type }: Note): Promise<void> {
+    const body = { ...formatEvent(problem, options, clock.now()), type };
     const { namespace } = body.metadata;
     const path = `/api/v1/namespaces/${namespace}/events`;
     try {
@@ -108,9 +120,12 @@ export function createEventWriter(options: EventWriterOptions): EventWriter {
     report(problems) {
       for (const problem of problems) {
         if (!isNew(problem)) continue;
-        if (queue.length < queueLimit) queue.push(problem);
-        else dropped++;
+        enqueue({ problem, type: 'Warning' });
       }
+      wake();
+    },
+    announce(problem) {
+      enqueue({ problem, type: 'Normal' });
       wake();
     },
     async [Symbol.asyncDispose]() {

@@ -51,6 +51,8 @@ export function projectService(object: JsonObject, context: ProjectionContext): 
     sourceRanges: sourceRangesOf(listOf(spec.loadBalancerSourceRanges), context),
     internalTrafficPolicy: spec.internalTrafficPolicy === 'Local' ? 'Local' : 'Cluster',
     externalTrafficPolicy: spec.externalTrafficPolicy === 'Local' ? 'Local' : 'Cluster',
+    loadBalancerClass: textOf(spec.loadBalancerClass),
+    requestedIp: textOf(spec.loadBalancerIP),
     healthCheckNodePort: portOf(spec.healthCheckNodePort) ?? 0,
     affinitySeconds: affinityOf(spec, context),
     createdMs: timeOf(metadata.creationTimestamp),

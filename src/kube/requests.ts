@@ -4,6 +4,8 @@ export interface KubeRequest {
   /** '' for the core group. */
   readonly group: string;
   readonly resource: string;
+  /** Where it is asked for; absent: everywhere. */
+  readonly namespace?: string;
 }
 
 const watched = [
@@ -22,4 +24,13 @@ export const kubeRequests: readonly KubeRequest[] = [
     { verb: 'watch' as const, group, resource },
   ]),
   { verb: 'create', group: '', resource: 'events' },
+  // Addresses of load balancers: written into the status, by one daemon that holds the Lease.
+  { verb: 'get', group: '', resource: 'services' },
+  { verb: 'patch', group: '', resource: 'services/status' },
+  ...(['get', 'create', 'update'] as const).map((verb) => ({
+    verb,
+    group: 'coordination.k8s.io',
+    resource: 'leases',
+    namespace: 'kube-system',
+  })),
 ];

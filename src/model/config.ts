@@ -3,6 +3,21 @@ import type { Ip, Prefix } from '../core/ip.ts';
 /** How much the daemon logs. */
 export type LogLevel = 'trace' | 'debug' | 'info' | 'warn' | 'error';
 
+/** Addresses for Services of type LoadBalancer. */
+export interface PoolConfig {
+  readonly name: string;
+  /** Prefixes, or `first-last`. */
+  readonly addresses: readonly string[];
+  /** Names; empty: every namespace. */
+  readonly namespaces: readonly string[];
+  /** Labels that the namespace must have. */
+  readonly namespaceLabels: Readonly<Record<string, string>>;
+  /** Labels that the Service must have. */
+  readonly serviceLabels: Readonly<Record<string, string>>;
+  /** False: only for Services that ask for an address of it. */
+  readonly autoAssign: boolean;
+}
+
 /** The validated configuration file. Schema, bounds and defaults: src/config/schema.ts. */
 export interface Config {
   /** Name of this daemon's Node object. */
@@ -40,6 +55,14 @@ export interface Config {
     readonly strictSourceRanges: boolean;
     /** For how long connections to terminating endpoints are protected at most; 0: not at all. */
     readonly drainSeconds: number;
+  };
+  readonly loadBalancer: {
+    /** `spec.loadBalancerClass` of the Services that get addresses; '' for those without one. */
+    readonly class: string;
+    /** Namespace of the Lease by which the allocator is chosen. */
+    readonly leaseNamespace: string;
+    /** Empty: this cluster's addresses come from somewhere else. */
+    readonly pools: readonly PoolConfig[];
   };
   readonly bgp: {
     readonly enabled: boolean;

@@ -40,6 +40,10 @@ export interface Service {
   readonly sourceRanges: readonly string[];
   readonly internalTrafficPolicy: 'Cluster' | 'Local';
   readonly externalTrafficPolicy: 'Cluster' | 'Local';
+  /** `spec.loadBalancerClass`; '' when none. */
+  readonly loadBalancerClass: string;
+  /** `spec.loadBalancerIP` as written; '' when none. */
+  readonly requestedIp: string;
   /** 0 when none. */
   readonly healthCheckNodePort: number;
   /** Seconds of ClientIP affinity; 0 when sessionAffinity is None. */

@@ -38,8 +38,7 @@ export function frontendsOfPort(
         });
   };
   add('ClusterIP', clusterIps, port.port);
-  if (port.nodePort !== 0)
-    add('NodePort', nodePortAddresses(facts), port.nodePort);
+  if (port.nodePort !== 0) add('NodePort', nodePortAddresses(facts), port.nodePort);
   add('LoadBalancer', loadBalancerIps(facts, service), port.port);
   add('ExternalIP', externalIps(facts, service), port.port);
   return [...frontends.values()];

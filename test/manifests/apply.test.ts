@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
+import { leaseName } from '../../src/daemon/pools.ts';
 import { kubeRequests } from '../../src/kube/requests.ts';
 import { kubeAssets, type RealApiServer, startKubeApiServer } from './kube-apiserver.ts';
 import { base } from './manifests.ts';
@@ -50,8 +51,13 @@ describe('manifests/base on a real API server', () => {
   }).timeout(60_000);
 
   it("lets the daemon's account do what the daemon does", () => {
-    for (const { verb, group, resource } of kubeRequests) {
-      assert.ok(can(verb, `${resource}.${group}`, '-A'), `${verb} ${resource}.${group}`);
+    for (const { verb, group, resource, namespace } of kubeRequests) {
+      const [plural = '', subresource] = resource.split('/');
+      const where = namespace === undefined ? ['-A'] : ['-n', namespace];
+      if (subresource !== undefined) where.push(`--subresource=${subresource}`);
+      const name = namespace === undefined || verb === 'create' ? '' : `/${leaseName}`;
+      const what = `${plural}.${group}${name}`;
+      assert.ok(can(verb, what, ...where), `${verb} ${what}`);
     }
   }).timeout(60_000);
 

@@ -50,6 +50,8 @@ describe('manifests/base', () => {
         'ConfigMap',
         'ConfigMap',
         'DaemonSet',
+        'Role',
+        'RoleBinding',
         'ServiceAccount',
       ]);
       const text = rendered.find((one) => one.metadata.name === 'kube-vpp-router' && one.data)

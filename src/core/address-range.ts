@@ -1,0 +1,42 @@
+import {
+  addressBits,
+  familyOf,
+  ipToBigInt,
+  parseIp,
+  parsePrefix,
+  prefixAddress,
+  prefixLength,
+} from './ip.ts';
+import { type Parsed, parsed, rejected } from './parsed.ts';
+
+/** First and last address that may be given out. */
+export interface AddressRange {
+  readonly family: 4 | 6;
+  readonly first: bigint;
+  readonly last: bigint;
+}
+
+/**
+ * `203.0.113.0/24` or `203.0.113.10-203.0.113.20`. Of a prefix the network address and the
+ * broadcast address are left out (IPv4 shorter than /31, RFC 3021), and the subnet router anycast
+ * address (IPv6 shorter than /127, RFC 4291 section 2.6.1, RFC 6164).
+ */
+export function parseRange(text: string): Parsed<AddressRange> {
+  const [from = '', to] = text.split('-').map((part) => part.trim());
+  if (to !== undefined) {
+    const first = parseIp(from);
+    const last = parseIp(to);
+    if (first === undefined || last === undefined || familyOf(first) !== familyOf(last))
+      return rejected(`not a range of addresses: ${JSON.stringify(text)}`);
+    const range = { family: familyOf(first), first: ipToBigInt(first), last: ipToBigInt(last) };
+    return range.first <= range.last ? parsed(range) : rejected(`${text} ends before it begins`);
+  }
+  const prefix = parsePrefix(from);
+  if (prefix === undefined) return rejected(`not a prefix or a range: ${JSON.stringify(text)}`);
+  const family = familyOf(prefix);
+  const hostBits = addressBits(family) - prefixLength(prefix);
+  const network = ipToBigInt(prefixAddress(prefix));
+  const end = network + (1n << BigInt(hostBits)) - 1n;
+  if (hostBits < 2) return parsed({ family, first: network, last: end });
+  return parsed({ family, first: network + 1n, last: family === 4 ? end - 1n : end });
+}

@@ -1,0 +1,65 @@
+import { type AddressRange, parseRange } from '../core/address-range.ts';
+import { familyOf, type Ip, ipFromBigInt, ipToBigInt } from '../core/ip.ts';
+import { type Parsed, parsed } from '../core/parsed.ts';
+import type { PoolConfig } from '../model/config.ts';
+import type { Labels, Service } from '../model/facts.ts';
+
+/** Addresses from which load balancers get theirs, and who may have them. */
+export interface Pool {
+  readonly name: string;
+  readonly ranges: readonly AddressRange[];
+  readonly config: PoolConfig;
+}
+
+/** Reads the ranges of a pool: prefixes, or first and last address. */
+export function parsePool(config: PoolConfig): Parsed<Pool> {
+  const ranges: AddressRange[] = [];
+  for (const text of config.addresses) {
+    const range = parseRange(text);
+    if (!range.ok) return range;
+    ranges.push(range.value);
+  }
+  return parsed({ name: config.name, ranges, config });
+}
+
+/** Whether a pool may serve a Service. */
+export function admits(
+  { config }: Pool,
+  service: Service,
+  namespaceLabels: Labels | undefined,
+): boolean {
+  const namespace = service.key.slice(0, service.key.indexOf('/'));
+  const { namespaces } = config;
+  return (
+    (namespaces.length === 0 || namespaces.includes(namespace)) &&
+    matches(config.namespaceLabels, namespaceLabels ?? {}) &&
+    matches(config.serviceLabels, service.labels)
+  );
+}
+
+function matches(wanted: Labels, labels: Labels): boolean {
+  return Object.entries(wanted).every(([name, value]) => labels[name] === value);
+}
+
+/** Whether an address is one of a pool's. */
+export function holds({ ranges }: Pool, address: Ip): boolean {
+  const family = familyOf(address);
+  const value = ipToBigInt(address);
+  return ranges.some((one) => one.family === family && one.first <= value && value <= one.last);
+}
+
+/** The first address of a family that `isFree` accepts, in the order of the ranges. */
+export function firstFree(
+  { ranges }: Pool,
+  family: 4 | 6,
+  isFree: (address: Ip) => boolean,
+): Ip | undefined {
+  for (const range of ranges) {
+    if (range.family !== family) continue;
+    for (let value = range.first; value <= range.last; value++) {
+      const address = ipFromBigInt(value, family);
+      if (isFree(address)) return address;
+    }
+  }
+  return undefined;
+}
