@@ -1,5 +1,10 @@
 import { Command, CommanderError, Option } from 'commander';
-import { controlSocketDefault, type StatusView, type TraceView } from '../core/control-api.ts';
+import {
+  controlSocketDefault,
+  type ServiceExplanation,
+  type StatusView,
+  type TraceView,
+} from '../core/control-api.ts';
 import { AskError, ask, exitCodes } from './ask.ts';
 import {
   type Column,
@@ -12,6 +17,7 @@ import {
   stepColumns,
   tableColumns,
 } from './columns.ts';
+import { formatExplanation } from './explain.ts';
 import { formatItems, formatValue, type Output, outputs } from './format.ts';
 import { parsePacket } from './packet.ts';
 
@@ -63,6 +69,7 @@ function createProgram(streams: Streams, version: string, end: (code: number) =>
     .exitOverride()
     .configureOutput({ writeOut: streams.out, writeErr: streams.err });
   addShow(program, streams);
+  addExplain(program, streams);
   program
     .command('status')
     .description('is this node ready, and if not, why')
@@ -116,6 +123,24 @@ function addShow(program: Command, streams: Streams): void {
         : printList(`/tables/${encodeURIComponent(name)}`, rowColumns, optionsOf(command), streams),
     );
   for (const command of show.commands) {
+    command.exitOverride().configureOutput({ writeOut: streams.out, writeErr: streams.err });
+  }
+}
+
+function addExplain(program: Command, streams: Streams): void {
+  const explain = program.command('explain').description('why something is as it is');
+  explain
+    .command('service')
+    .argument('<namespace/name>', 'the Service')
+    .description('frontends, endpoints and why they are used or not, sessions and counters')
+    .action(async (key: string, _: unknown, command: Command) => {
+      const options = optionsOf(command);
+      const path = `/explain/service?key=${encodeURIComponent(key)}`;
+      const found = (await ask(options.socket, path)) as ServiceExplanation;
+      const structured = options.output === 'json' || options.output === 'yaml';
+      streams.out(structured ? formatValue(found, options.output) : formatExplanation(found));
+    });
+  for (const command of explain.commands) {
     command.exitOverride().configureOutput({ writeOut: streams.out, writeErr: streams.err });
   }
 }

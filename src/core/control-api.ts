@@ -100,6 +100,61 @@ export interface TraceView {
   readonly verdict: string;
 }
 
+/** One frontend of a Service, with everything about it. */
+export interface ExplainedFrontend {
+  readonly kind: string;
+  readonly frontend: string;
+  /** What a client meets: endpoints, a refusal, silence, or nothing that this daemon programmed. */
+  readonly answer: 'endpoints' | 'refused' | 'dropped' | 'nothing';
+  readonly backends: readonly string[];
+  /** Source ranges, `everybody` or `nobody`. */
+  readonly allowed: string;
+  /** From outside only endpoints of this node answer. */
+  readonly localOnly: boolean;
+  /** How often clients were forgotten; undefined without affinity. */
+  readonly affinityEpoch: number | undefined;
+  readonly status: RowStatus;
+  readonly error: string;
+  /** VPP's id of the translation; undefined while it has none. */
+  readonly translationId: number | undefined;
+  /** New connections since VPP made the translation. */
+  readonly connections: number;
+  readonly openSessions: number;
+}
+
+/** One endpoint, and why it is used or not. */
+export interface EndpointView {
+  readonly address: string;
+  readonly node: string;
+  /** Used under traffic policy Cluster, and under Local. */
+  readonly cluster: boolean;
+  readonly local: boolean;
+  readonly reason: string;
+}
+
+export interface ExplainedPort {
+  readonly name: string;
+  readonly protocol: string;
+  readonly frontends: readonly ExplainedFrontend[];
+  readonly endpoints: readonly EndpointView[];
+}
+
+/** The answer to `GET /explain/service?key=namespace/name`. */
+export interface ServiceExplanation {
+  readonly service: string;
+  readonly type: string;
+  /** The first line: how it is. */
+  readonly verdict: string;
+  readonly internalTrafficPolicy: string;
+  readonly externalTrafficPolicy: string;
+  /** 0 when there is none. */
+  readonly affinitySeconds: number;
+  /** False when VPP has too many sessions to count them for this. */
+  readonly sessionsRead: boolean;
+  readonly ports: readonly ExplainedPort[];
+  readonly problems: readonly ErrorView[];
+}
+
 /** The answer to `GET /status`. */
 export interface StatusView {
   readonly node: string;

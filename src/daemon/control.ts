@@ -40,6 +40,8 @@ export async function controlAnswer(
       return items(view.problems());
     case '/peers':
       return items(await view.peers(signal));
+    case '/explain/service':
+      return explainAnswer(url.searchParams.get('key') ?? '', view);
     case '/trace':
       return traceAnswer(url.searchParams, view, signal);
     default:
@@ -77,6 +79,15 @@ async function traceAnswer(
   const request = parseTraceRequest(query);
   if (!request.ok) return refusal(400, request.problem);
   return json(200, await view.trace(request.value, signal));
+}
+
+async function explainAnswer(key: string, view: DaemonView): Promise<Answer> {
+  if (!/^[^/\s]+\/[^/\s]+$/.test(key)) return refusal(400, 'key must be namespace/name');
+  const { found, similar } = await view.explainService(key);
+  if (found !== undefined) return json(200, found);
+  const hint = similar.length === 0 ? '' : `; there are ${similar.join(', ')}`;
+  const text = `no Service ${key} that this router serves (one with the label service.kubernetes.io/service-proxy-name or service.kubernetes.io/headless belongs to others)${hint}`;
+  return refusal(404, text);
 }
 
 /** `source`, `destination`, `protocol` and `port` of `/trace`. */

@@ -1,5 +1,6 @@
 import { loadConfig } from '../config/watch.ts';
 import { realClock as clock } from '../core/clock.ts';
+import { errorText } from '../core/error-text.ts';
 import type { Problem } from '../core/problem.ts';
 import { releaseUplink } from '../host/uplink.ts';
 import { createStore } from '../model/store.ts';
@@ -10,9 +11,8 @@ import { isFresh } from './health.ts';
 import { createLog } from './log.ts';
 import { type Round, startLoop } from './loop.ts';
 import { createMetrics, type Metrics } from './metrics.ts';
-import { errorText, observe } from './observe.ts';
+import { observe } from './observe.ts';
 import { roundObserver } from './round-metrics.ts';
-import { frontendConnections } from './service-figures.ts';
 import { createServiceHealth } from './service-health.ts';
 import {
   followConfig,
@@ -98,7 +98,7 @@ async function main(configPath: string, signal: AbortSignal): Promise<void> {
     gobgp: bgp.target,
     kube: started.kube,
     problems: otherProblems,
-    connections: () => frontendConnections({ stats, reconciler, vpp }),
+    stats,
   });
   await using _cni = await startCni(config, store, loop, { log, signal, metrics });
   await using _servers = await startServers(config, view, {

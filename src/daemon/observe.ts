@@ -8,6 +8,7 @@ import type {
   RowView,
   ServiceView,
 } from '../core/control-api.ts';
+import { errorText } from '../core/error-text.ts';
 import type { Problem } from '../core/problem.ts';
 import { version } from '../core/version.ts';
 import { podInterfaceName } from '../desired/names.ts';
@@ -22,10 +23,12 @@ import { frontendsOfPort } from '../proxy/frontends.ts';
 import type { Target } from '../reconcile/driver.ts';
 import { podPlanner } from '../routing/pods.ts';
 import type { VppTarget } from '../vpp/target.ts';
+import { explainService, similarServices } from './explain-service.ts';
 import type { Loop } from './loop.ts';
-import { serviceFigures } from './service-figures.ts';
+import { frontendConnections, serviceFigures } from './service-figures.ts';
 import { traceRows } from './trace.ts';
-import type { DaemonView, FrontendConnections } from './view.ts';
+import type { DaemonView } from './view.ts';
+import type { VppStats } from './vpp-stats.ts';
 
 /** The parts of the running daemon that can be looked at. */
 export interface Observed {
@@ -38,8 +41,7 @@ export interface Observed {
   readonly kube: KubeSource;
   /** Problems of the sources: configuration, objects of the cluster. */
   readonly problems: () => readonly Problem[];
-  /** New connections by frontend, from VPP's counters. */
-  readonly connections: () => Promise<readonly FrontendConnections[]>;
+  readonly stats: VppStats;
 }
 
 /**
@@ -80,8 +82,13 @@ export function observe(parts: Observed): DaemonView {
         connected: target.session !== undefined,
       })),
     serviceFigures: () => serviceFigures(store),
-    connections: () => parts.connections(),
+    connections: () => frontendConnections({ ...parts, reconciler: loop.reconciler }),
     peers: (signal) => peerViews(parts, signal),
+    async explainService(key) {
+      const explained = { ...parts, problems: () => problemViews(parts) };
+      const found = await explainService(explained, key);
+      return { found, similar: found === undefined ? similarServices(store, key) : [] };
+    },
     trace: (request) => traceRows(store, loop, request),
   };
 }
@@ -239,10 +246,4 @@ function problemViews(parts: Observed): ErrorView[] {
 
 async function peerViews(parts: Observed, signal: AbortSignal): Promise<readonly PeerView[]> {
   return parts.gobgp === undefined ? [] : parts.gobgp.listPeers(signal);
-}
-
-/** An error with its causes, on one line. */
-export function errorText(error: unknown): string {
-  if (!(error instanceof Error)) return String(error);
-  return error.cause === undefined ? error.message : `${error.message}: ${errorText(error.cause)}`;
 }

@@ -1,4 +1,5 @@
 import type { Clock } from '../core/clock.ts';
+import { errorText } from '../core/error-text.ts';
 import type { Problem } from '../core/problem.ts';
 import type { KubeAccess } from '../kube/access.ts';
 import { createLeaseStore } from '../kube/lease-store.ts';
@@ -10,7 +11,6 @@ import { type Pool, parsePool } from '../lb-pools/pools.ts';
 import { allocateAddresses } from '../lb-pools/writer.ts';
 import type { Config } from '../model/config.ts';
 import type { ChangedKeys, Store } from '../model/store.ts';
-import { errorText } from './observe.ts';
 
 /**
  * Addresses for Services of type LoadBalancer: every daemon with pools stands for election, and

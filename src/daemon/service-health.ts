@@ -1,11 +1,11 @@
 import type { Clock } from '../core/clock.ts';
+import { errorText } from '../core/error-text.ts';
 import type { Ip } from '../core/ip.ts';
 import type { Problem } from '../core/problem.ts';
 import type { Service } from '../model/facts.ts';
 import type { ChangedKeys, Facts } from '../model/store.ts';
 import { nodePortAddresses } from '../proxy/frontends.ts';
 import { type Answer, type HttpServer, json, serveHttp } from './http.ts';
-import { errorText } from './observe.ts';
 
 /**
  * `healthCheckNodePort` (KP-50): one listener for each Service of type LoadBalancer with external

@@ -4,6 +4,7 @@ import type {
   PeerView,
   PodView,
   RowView,
+  ServiceExplanation,
   ServiceView,
   TableView,
   TraceRequest,
@@ -73,5 +74,10 @@ export interface DaemonView {
   connections(): Promise<readonly FrontendConnections[]>;
   /** Asks GoBGP; rejects when it does not answer. */
   peers(signal: AbortSignal): Promise<readonly PeerView[]>;
+  /** Undefined when the daemon knows no such Service; then names like it. */
+  explainService(key: string): Promise<{
+    readonly found: ServiceExplanation | undefined;
+    readonly similar: readonly string[];
+  }>;
   trace(request: TraceRequest, signal: AbortSignal): Promise<TraceView>;
 }

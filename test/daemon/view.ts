@@ -18,6 +18,7 @@ export const sampleView: DaemonView = {
     pendingSlices: 2,
     noLocalEndpoints: { internal: 0, external: 3 },
   }),
+  explainService: () => Promise.resolve({ found: undefined, similar: ['d/web'] }),
   connections: () =>
     Promise.resolve([{ service: 'd/web', frontend: '10.96.0.10:80/tcp', connections: 7 }]),
   tables: () => [{ name: 'routes', desired: 3, applied: 2, failed: 1 }],

@@ -174,6 +174,8 @@ describe('manifests/base', () => {
       `ServiceAccount/${account}`,
       `ClusterRole/${account}`,
       `ClusterRoleBinding/${account}`,
+      `Role/${account}`,
+      `RoleBinding/${account}`,
     ]);
   });
 });
