@@ -174,6 +174,7 @@ const benchConfig = {
     strictSourceRanges: false,
     drainSeconds: 60,
   },
+  loadBalancer: { class: '', leaseNamespace: 'kube-system', pools: [] },
   bgp: { enabled: false, asn: 64512, port: 179, routerId: ip('192.0.2.1'), listenAddresses: [] },
   overlay: { mode: 'none' },
 } as unknown as Config;

@@ -178,6 +178,7 @@ const benchConfig = {
     strictSourceRanges: false,
     drainSeconds: 60,
   },
+  loadBalancer: { class: '', leaseNamespace: 'kube-system', pools: [] },
   bgp: { enabled: false },
   overlay: { mode: 'none' },
 } as unknown as Config;
