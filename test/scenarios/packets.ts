@@ -9,6 +9,7 @@ import {
   tcpSegment,
   udpSegment,
 } from '../../src/emulator/packet/build.ts';
+import { crc32c } from '../../src/emulator/packet/crc32c.ts';
 import { transportChecksumRight } from '../../src/emulator/packet/headers.ts';
 
 /** One side of a flow. */
@@ -17,19 +18,21 @@ export interface Side {
   readonly port: number;
 }
 
+export type FlowProtocol = 'tcp' | 'udp' | 'sctp';
+
 export interface Flow {
-  readonly protocol: 'tcp' | 'udp';
+  readonly protocol: FlowProtocol;
   readonly source: Side;
   readonly target: Side;
 }
 
 /** `tcp 10.0.0.1:1 > 10.0.0.2:2`; IPv6 addresses stand in brackets. */
 export function parseFlow(text: string): Flow {
-  const match = /^(tcp|udp) (\S+) > (\S+)$/.exec(text);
+  const match = /^(tcp|udp|sctp) (\S+) > (\S+)$/.exec(text);
   if (match === null) throw new Error(`not a flow: ${text}`);
   const [, protocol, source = '', target = ''] = match;
   return {
-    protocol: protocol === 'tcp' ? 'tcp' : 'udp',
+    protocol: protocol as FlowProtocol,
     source: parseSide(source),
     target: parseSide(target),
   };
@@ -49,16 +52,40 @@ export function reverse(flow: Flow): Flow {
 export function packetOf(flow: Flow, answer: boolean): Buffer {
   const { source, target } = flow;
   const flags = answer ? TcpFlag.syn | TcpFlag.ack : TcpFlag.syn;
-  const payload =
-    flow.protocol === 'tcp'
-      ? tcpSegment(source.port, target.port, flags, new Uint8Array(0))
-      : udpSegment(source.port, target.port, Buffer.from('scenario'));
   return buildIp({
     source: addrFromIp(source.ip),
     target: addrFromIp(target.ip),
-    protocol: flow.protocol === 'tcp' ? 6 : 17,
-    payload,
+    protocol: protocolNumbers[flow.protocol],
+    payload: segmentOf(flow, flags),
   });
+}
+
+const protocolNumbers = { tcp: 6, udp: 17, sctp: 132 } as const;
+
+function segmentOf({ protocol, source, target }: Flow, flags: number): Buffer {
+  if (protocol === 'sctp') return sctpInit(source.port, target.port);
+  return protocol === 'tcp'
+    ? tcpSegment(source.port, target.port, flags, new Uint8Array(0))
+    : udpSegment(source.port, target.port, Buffer.from('scenario'));
+}
+
+/** An INIT chunk (RFC 9260 section 3.3.2) with the checksum of section 6.8, little endian. */
+function sctpInit(sourcePort: number, targetPort: number): Buffer {
+  const packet = Buffer.alloc(32);
+  packet.writeUInt16BE(sourcePort, 0);
+  packet.writeUInt16BE(targetPort, 2);
+  packet.writeUInt8(1, 12);
+  packet.writeUInt16BE(20, 14);
+  packet.writeUInt32BE(0x1234, 16);
+  packet.writeUInt32BE(65_536, 20);
+  packet.writeUInt32LE(crc32c(packet), 8);
+  return packet;
+}
+
+function sctpChecksumRight(segment: Buffer): boolean {
+  const copy = Buffer.from(segment);
+  copy.writeUInt32LE(0, 8);
+  return crc32c(copy) === segment.readUInt32LE(8);
 }
 
 /** What a host says to a packet for a closed port: RFC 9293 section 3.5.2, RFC 1122, RFC 4443. */
@@ -97,15 +124,19 @@ export function readFrame(frame: Buffer): Seen {
     : [ipFromBytes(l3.subarray(12, 16)), ipFromBytes(l3.subarray(16, 20))];
   const protocol = (six ? l3[6] : l3[9]) ?? 0;
   const at = six ? 40 : ((l3[0] ?? 0) & 15) * 4;
-  if (protocol === 6 || protocol === 17) {
+  const name = Object.entries(protocolNumbers).find(([, number]) => number === protocol)?.[0];
+  if (name !== undefined) {
     const flow: Flow = {
-      protocol: protocol === 6 ? 'tcp' : 'udp',
+      protocol: name as FlowProtocol,
       source: { ip: from, port: l3.readUInt16BE(at) },
       target: { ip: to, port: l3.readUInt16BE(at + 2) },
     };
     const length = six ? 40 + l3.readUInt16BE(4) : l3.readUInt16BE(2);
     const whole = l3.subarray(0, length);
-    const checksumRight = transportChecksumRight(whole, six ? 6 : 4);
+    const checksumRight =
+      name === 'sctp'
+        ? sctpChecksumRight(whole.subarray(at))
+        : transportChecksumRight(whole, six ? 6 : 4);
     return { kind: 'flow', flow, checksumRight, packet: whole };
   }
   const type = l3[at] ?? 0;

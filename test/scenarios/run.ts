@@ -39,7 +39,8 @@ import { createWorld, podInterfaces } from './world.ts';
  * `refused` is what the host's stack says where nothing listens: a reset, or port unreachable.
  * `*` stands for any port, ` | ` separates alternatives, `dropped` is silence. For each flow
  * that is delivered the answer is sent back, and must reach the sender as if the address that
- * it asked had answered. `-- restart --` kills the data plane.
+ * it asked had answered. `-- restart --` kills the data plane; `-- wait 3 --` lets that many
+ * seconds pass for it.
  */
 export const scenarioFiles: readonly string[] = readdirSync(import.meta.dirname)
   .filter((name) => name.endsWith('.txt'))
@@ -61,7 +62,7 @@ export function readScenario(path: string): Scenario {
   const [first = '', ...rest] = readFileSync(path, 'utf8').split('\n');
   const sections: { name: string; lines: string[] }[] = [];
   for (const line of rest) {
-    const header = /^-- (\w+) --$/.exec(line);
+    const header = /^-- (\w+(?: \d+)?) --$/.exec(line);
     if (header !== null) sections.push({ name: header[1] ?? '', lines: [] });
     else if (line.trim() !== '' && !line.startsWith('#')) sections.at(-1)?.lines.push(line.trim());
   }
@@ -94,7 +95,8 @@ export async function runScenario(scenario: Scenario, wire: Wire): Promise<void>
         await restart(wire, vpp);
         await inForce(loop, world.store.revision, () => written === vpp.session);
         await probe(wire, world.store.facts);
-      } else if (name === 'packets') for (const line of lines) await checkPacket(wire, line);
+      } else if (name.startsWith('wait')) await wire.wait(Number(name.slice(4)));
+      else if (name === 'packets') for (const line of lines) await checkPacket(wire, line);
       else assert.deepEqual(rowsOf(loop, name), lines.toSorted(), `rows of ${name}`);
     }
     assert.deepEqual([...loop.reconciler.failures()], [], 'no row failed');

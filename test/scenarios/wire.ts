@@ -1,6 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import { connectVpp, type VppConnection } from '../../native/vpp-api/client.ts';
 import { startVpp } from '../../scripts/vpp.mjs';
+import { createFakeClock } from '../../src/core/clock.ts';
 import { createEmulator } from '../../src/emulator/emulator.ts';
 import { createAfPacketOpener } from '../../src/emulator/port/af-packet.ts';
 import { inNamespace } from '../../src/host/namespace.ts';
@@ -17,14 +18,17 @@ export interface Wire extends AsyncDisposable {
   received: (hostInterface: string, frame: Buffer) => void;
   /** Resolves when nothing more is on its way. */
   settle(): Promise<void>;
+  /** Lets seconds pass: of the clock of the embedded one, of the world's for VPP. */
+  wait(seconds: number): Promise<void>;
   /** Kills the data plane and starts an empty one. */
   restart(): Promise<void>;
 }
 
 /** The embedded data plane: everything happens before `inject` returns. */
 export async function createEmbeddedWire(hostInterfaces: readonly string[]): Promise<Wire> {
+  const clock = createFakeClock();
   const start = () => {
-    const emulator = createEmulator();
+    const emulator = createEmulator({ clock });
     const ports = hostInterfaces.map((name) => {
       const received = (frame: Buffer) => wire.received(name, Buffer.from(frame));
       return [name, emulator.addPort(name, { received })] as const;
@@ -43,6 +47,7 @@ export async function createEmbeddedWire(hostInterfaces: readonly string[]): Pro
     inject: (name, frame) => running.ports.get(name)?.send(frame),
     received: () => undefined,
     settle: () => Promise.resolve(),
+    wait: (seconds) => clock.advance(seconds * 1000),
     async restart() {
       await running.emulator[Symbol.asyncDispose]();
       running = start();
@@ -102,6 +107,7 @@ export async function createVppWire(
       while (performance.now() - lastMs < limitMs())
         await new Promise((resolve) => setTimeout(resolve, 5));
     },
+    wait: (seconds) => new Promise((resolve) => setTimeout(resolve, seconds * 1000)),
     async restart() {
       await running.stop();
       running = await startVpp(vppPath, undefined, namespace);

@@ -7,7 +7,7 @@ import { attachment, config, endpoint, node, pod, service, slice, uplink } from 
 /**
  * The objects of a scenario, one a line. `set` adds or replaces, `delete` in front removes.
  *
- *     node n2 192.0.2.12 pods 10.244.2.0/24
+ *     node n2 192.0.2.12 pods 10.244.2.0/24 zone=a
  *     pod web-1 10.244.1.11 fd00:10:244:1::11
  *     service d/web 10.96.0.10 80/tcp nodePort=30080 external=Local internal=Local affinity=60
  *     service d/lb 10.96.0.11 80/tcp lb=203.0.113.5 ranges=198.51.100.0/24,10.0.0.0/8
@@ -91,8 +91,13 @@ export function createWorld(): World & { interfaceOf(pod: string): string | unde
       const [kind = '', name = '', ...words] = line.replace(/^delete /, '').split(/\s+/);
       switch (kind) {
         case 'node': {
-          const [address = '', , ...cidrs] = words;
-          const given = { internalIps: [ip(address)], podCidrs: cidrs.map(prefix) };
+          const [address = '', , ...rest] = words;
+          const { zone } = options(rest);
+          const given = {
+            internalIps: [ip(address)],
+            podCidrs: rest.filter((word) => !word.includes('=')).map(prefix),
+            labels: zone === undefined ? {} : { 'topology.kubernetes.io/zone': zone },
+          };
           return store.commit('nodes', [[name, removed ? undefined : node(name, 0, given)]]);
         }
         case 'pod':
@@ -134,7 +139,12 @@ function serviceOf(name: string, words: readonly string[]): Service {
   const nodePortType = given.nodePort === undefined ? 'ClusterIP' : 'NodePort';
   return service(name, {
     clusterIps: vips.map(ip),
-    type: ingress.length > 0 ? 'LoadBalancer' : nodePortType,
+    type:
+      given.type === 'ExternalName'
+        ? 'ExternalName'
+        : ingress.length > 0
+          ? 'LoadBalancer'
+          : nodePortType,
     ingress: ingress.map((one) => ({
       ip: ip(one),
       mode: given.mode === 'Proxy' ? 'Proxy' : 'VIP',
