@@ -13,6 +13,7 @@ import { attachment, config, endpoint, node, pod, service, slice, uplink } from 
  *     service d/lb 10.96.0.11 80/tcp lb=203.0.113.5 ranges=198.51.100.0/24,10.0.0.0/8
  *     service d/out 10.96.0.12 80/tcp externalIp=203.0.113.9 mode=Proxy
  *     hostport d/pod 8443/tcp 10.244.1.11:443 hostIp=192.0.2.1
+ *     forget d/web: its clients, as after the timeout of ClientIP affinity
  *     config externalIpRanges=203.0.113.0/24 strictSourceRanges=true
  *     endpoint d/web 10.244.1.11:8080 ready node=n1
  *     route 10.244.2.0/24 via 192.0.2.12
@@ -114,6 +115,10 @@ export function createWorld(): World & { interfaceOf(pod: string): string | unde
         case 'hostport': {
           const fact = removed ? undefined : hostPortPod(name, words);
           return store.commit('pods', [[name, fact]]);
+        }
+        case 'forget': {
+          const before = store.facts.affinityEpochs.get(`${name} /TCP`) ?? 0;
+          return store.commit('affinityEpochs', [[`${name} /TCP`, before + 1]]);
         }
         case 'config':
           return store.commit('config', [['config', configOf([name, ...words])]]);

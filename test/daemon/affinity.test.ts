@@ -1,0 +1,135 @@
+import assert from 'node:assert/strict';
+import type { Stat } from '../../native/vpp-api/stats-layout.ts';
+import { createFakeClock } from '../../src/core/clock.ts';
+import { watchAffinity } from '../../src/daemon/affinity.ts';
+import { growthMax, scanSeconds, watchSessionPause } from '../../src/daemon/session-pause.ts';
+import { createStore } from '../../src/model/store.ts';
+import { config, service, uplink } from '../facts.ts';
+
+/** VPP's counters as a test sets them. */
+function startCounters() {
+  const counters = { connections: 0, sessions: 0 };
+  const read = (): Promise<Map<string, Stat>> =>
+    Promise.resolve(
+      new Map<string, Stat>([
+        [
+          '/net/cnat-translation',
+          { kind: 'combined', packets: [[counters.connections]], bytes: [[0]] },
+        ],
+        ['/cnat/sessions/total', { kind: 'gauge', value: counters.sessions }],
+      ]),
+    );
+  return { counters, stats: { read, [Symbol.asyncDispose]: async () => {} } };
+}
+
+function watch(open: Set<string>) {
+  const store = createStore();
+  store.replace('config', new Map([['config', config]]));
+  store.replace('uplink', new Map([['uplink', uplink]]));
+  store.commit('services', [['d/web', service('d/web', { affinitySeconds: 30 })]]);
+  const clock = createFakeClock();
+  const { counters, stats } = startCounters();
+  const { signal } = new AbortController();
+  const watching = watchAffinity({
+    store,
+    stats,
+    clock,
+    signal,
+    translationIds: () => new Map([['10.96.0.10 80 TCP', 0]]),
+    openFrontends: () => Promise.resolve(open),
+  });
+  const epoch = () => store.facts.affinityEpochs.get('d/web /TCP') ?? 0;
+  return { clock, counters, epoch, [Symbol.dispose]: () => watching[Symbol.dispose]() };
+}
+
+describe('ClientIP affinity', () => {
+  it('KP-38 clients are forgotten when none has come for the timeout, and only once', async () => {
+    using rig = watch(new Set());
+    await rig.clock.advance(6_000);
+    rig.counters.connections = 3;
+    await rig.clock.advance(27_000);
+    assert.equal(rig.epoch(), 0);
+    for (let i = 0; i < 12 && rig.epoch() === 0; i++) await rig.clock.advance(1_000);
+    assert.equal(rig.epoch(), 1);
+    // VPP made the translation again, and counts from 0.
+    rig.counters.connections = 0;
+    await rig.clock.advance(120_000);
+    assert.equal(rig.epoch(), 1, 'nobody came since');
+    rig.counters.connections = 1;
+    await rig.clock.advance(45_000);
+    assert.equal(rig.epoch(), 2);
+  });
+
+  it('KP-38 each new connection starts the timeout again', async () => {
+    using rig = watch(new Set());
+    await rig.clock.advance(6_000);
+    for (let i = 0; i < 10; i++) {
+      rig.counters.connections++;
+      await rig.clock.advance(21_000);
+      assert.equal(rig.epoch(), 0);
+    }
+    await rig.clock.advance(21_000);
+    assert.equal(rig.epoch(), 1);
+  });
+
+  it('KP-38 nobody is forgotten while a connection is open', async () => {
+    const open = new Set(['10.96.0.10 80 TCP']);
+    using rig = watch(open);
+    await rig.clock.advance(6_000);
+    rig.counters.connections = 1;
+    await rig.clock.advance(120_000);
+    assert.equal(rig.epoch(), 0);
+    open.clear();
+    await rig.clock.advance(6_000);
+    assert.equal(rig.epoch(), 1);
+  });
+});
+
+describe('the pause of the session scan', () => {
+  function pause(drainSeconds: number) {
+    const clock = createFakeClock();
+    const { counters, stats } = startCounters();
+    const scans: boolean[] = [];
+    const state: { session: object | undefined } = { session: {} };
+    const { signal } = new AbortController();
+    const watching = watchSessionPause({
+      clock,
+      signal,
+      stats,
+      paused: () => state.session,
+      drainSeconds: () => drainSeconds,
+      scan: (on) => {
+        scans.push(on);
+        return Promise.resolve();
+      },
+      log: () => {},
+    });
+    return { clock, counters, scans, state, [Symbol.dispose]: () => watching[Symbol.dispose]() };
+  }
+
+  it('ends after the configured time, and begins again after a scan', async () => {
+    using rig = pause(30);
+    await rig.clock.advance(29_000);
+    assert.deepEqual(rig.scans, []);
+    await rig.clock.advance(4_000);
+    assert.deepEqual(rig.scans, [true]);
+    await rig.clock.advance(scanSeconds * 1000 + 1_000);
+    assert.deepEqual(rig.scans, [true, false]);
+  });
+
+  it('ends when sessions have grown too much', async () => {
+    using rig = pause(3_600);
+    await rig.clock.advance(2_000);
+    rig.counters.sessions = growthMax;
+    await rig.clock.advance(2_000);
+    assert.deepEqual(rig.scans, [true]);
+  });
+
+  it('is left alone when nothing drains any more', async () => {
+    using rig = pause(30);
+    await rig.clock.advance(10_000);
+    rig.state.session = undefined;
+    await rig.clock.advance(60_000);
+    assert.deepEqual(rig.scans, []);
+  });
+});
