@@ -1,5 +1,6 @@
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { type ConformanceRule, conformanceRules } from './conformance-rules.ts';
 
 /**
  * docs/conformance.md from the titles of the tests: a title that begins with the ids of rules
@@ -15,17 +16,19 @@ const head = `# Conformance
 
 <!-- Generated from the titles of the tests by \`npm run gen\`; do not edit. -->
 
-Which rules of Kubernetes a test of this repository proves, and how far: the title says what the
-test shows. A rule that is not listed is not claimed, whether it works or not. Files of
-\`test/scenarios/\` run on the embedded data plane in \`npm test\` and on real VPP in
-\`npm run test:vpp\`. Nothing here stands for the Kubernetes conformance suite, which has not been run
-against this version.
+Which rules of kube-proxy are kept, and what proves it. \`VPP\`: packets through real VPP
+(\`npm run test:vpp\` runs the files of \`test/scenarios/\`), and the same packets through the embedded
+data plane (\`npm test\`). \`embedded\`: a test without VPP, and why. \`different\`: what differs, why, and
+what a user sees; what is alike is proven by the tests below all the same. Nothing here stands for
+the Kubernetes conformance suite, which has not been run against this version.
 
 `;
 
 /** A quoted title in a test, and the first line of a scenario. */
 const titlePatterns = [
   /(?<quote>['"])(?<text>(?:KP-\d+ )+.*?)\k<quote>[,)]/g,
+  // A title with a value in it: what stands before the value.
+  /`(?<text>(?:KP-\d+ )+[^`$]*[^`$\s])\s*(?:\$\{[^`]*)?`[,)]/g,
   /^# (?<text>(?:KP-\d+ )+.*)$/gm,
 ];
 
@@ -46,16 +49,47 @@ const claims = readdirSync('test', { recursive: true, encoding: 'utf8' })
     const [left, right] = [`${a.id} ${a.file} ${a.title}`, `${b.id} ${b.file} ${b.title}`];
     return left < right ? -1 : left > right ? 1 : 0;
   });
-const rows = [
+const order = ['VPP', 'embedded', 'different'] as const;
+
+/** How far a rule is proven: by a scenario, which runs on VPP too, by another test, or not alike. */
+function markOf(rule: ConformanceRule): (typeof order)[number] {
+  if (rule.different !== undefined) return 'different';
+  const own = claims.filter((claim) => claim.id === rule.id);
+  if (own.some((claim) => claim.file.endsWith('.txt'))) return 'VPP';
+  if (own.length === 0) throw new Error(`no test names ${rule.id}: ${rule.rule}`);
+  if (rule.embedded === undefined) throw new Error(`${rule.id} has no scenario, and no reason why`);
+  return 'embedded';
+}
+
+const overview = [
+  ['id', 'rule', 'proven', 'reason'],
+  ...conformanceRules.map((rule) => {
+    const mark = markOf(rule);
+    const reason = mark === 'VPP' ? '' : (rule.different ?? rule.embedded ?? '');
+    return [rule.id, rule.rule, mark, reason];
+  }),
+];
+const proofs = [
   ['id', 'shown', 'by'],
   ...claims.map(({ id, title, file }) => [id, title, `\`${file}\``]),
 ];
-const widths = [0, 1, 2].map((i) => Math.max(...rows.map((row) => row[i]?.length ?? 0)));
-const lines = rows.map((row) => row.map((cell, i) => cell.padEnd(widths[i] ?? 0)));
-lines.splice(
-  1,
-  0,
-  widths.map((width) => '-'.repeat(width)),
+
+function formatTable(rows: readonly (readonly string[])[]): string {
+  const widths = (rows[0] ?? []).map((_, i) => Math.max(...rows.map((row) => row[i]?.length ?? 0)));
+  const lines = rows.map((row) => row.map((cell, i) => cell.padEnd(widths[i] ?? 0)));
+  lines.splice(
+    1,
+    0,
+    widths.map((width) => '-'.repeat(width)),
+  );
+  return lines.map((line) => `| ${line.join(' | ')} |\n`).join('');
+}
+
+const counts = order.map((mark) => {
+  const count = conformanceRules.filter((rule) => markOf(rule) === mark).length;
+  return `${count} ${mark}`;
+});
+writeFileSync(
+  'docs/conformance.md',
+  `${head}## Rules\n\nOf ${conformanceRules.length}: ${counts.join(', ')}.\n\n${formatTable(overview)}\n## Tests\n\n${formatTable(proofs)}`,
 );
-const table = lines.map((line) => `| ${line.join(' | ')} |\n`).join('');
-writeFileSync('docs/conformance.md', head + table);

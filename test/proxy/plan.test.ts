@@ -191,4 +191,58 @@ describe('servicePlanner', () => {
       '10.96.0.10:80/tcp 10.244.2.5:8080 10.244.2.6:8080',
     ]);
   });
+
+  it('KP-14 internal policy Local leaves the frontends for the outside to all endpoints', () => {
+    const one = service('d/web', {
+      type: 'NodePort',
+      internalTrafficPolicy: 'Local',
+      ports: [port({ nodePort: 30080 })],
+    });
+    const here = endpoint('10.244.1.5', 'ready', { node: 'n1' });
+    assert.deepEqual(plan(one, [slice('d/web-1', 'd/web', [here, ...two])]), [
+      '10.96.0.10:80/tcp 10.244.1.5:8080',
+      '192.0.2.1:30080/tcp 10.244.1.5:8080 10.244.2.5:8080 10.244.2.6:8080',
+    ]);
+  });
+
+  it('KP-37 cluster IPs of several service ranges are frontends like any other', () => {
+    const clusterIps = [ip('172.20.7.7')];
+    assert.deepEqual(plan(service('d/web', { clusterIps }), web), [
+      '172.20.7.7:80/tcp 10.244.2.5:8080 10.244.2.6:8080',
+    ]);
+  });
+
+  it('KP-39 with affinity, too, only endpoints that are used are chosen from', () => {
+    const gone = [endpoint('10.244.2.5'), endpoint('10.244.2.6', 'draining')];
+    const one = service('d/web', { affinitySeconds: 60 });
+    assert.deepEqual(plan(one, [slice('d/web-1', 'd/web', gone)]), [
+      '10.96.0.10:80/tcp 10.244.2.5:8080',
+    ]);
+  });
+
+  it('70,000 endpoints: 2,000 of them are used, other ones on another node, and the user is told', () => {
+    const many = Array.from({ length: 70 }, (_, part) =>
+      slice(
+        `d/web-${part}`,
+        'd/web',
+        Array.from({ length: 1000 }, (__, i) =>
+          endpoint(`10.${64 + part}.${Math.floor(i / 250)}.${(i % 250) + 1}`),
+        ),
+      ),
+    );
+    const planFor = (nodeName: string) => {
+      const store = createStore();
+      store.replace('config', new Map([['config', { ...config, nodeName }]]));
+      store.commit('services', [['d/web', service('d/web')]]);
+      store.commit(
+        'slices',
+        many.map((s) => [s.key, s] as const),
+      );
+      return servicePlanner.plan(store.facts, 'd/web');
+    };
+    const [a, b] = [planFor('n1'), planFor('n2')];
+    assert.equal(a.rows.translations?.[0]?.backends.length, 2000);
+    assert.notDeepEqual(a.rows.translations, b.rows.translations);
+    assert.match(a.problems[0]?.reason ?? '', /70000 endpoints; this node uses 2000/);
+  });
 });

@@ -30,7 +30,7 @@ export function createWorld(): World & { interfaceOf(pod: string): string | unde
   const store = createStore();
   const pods = new Map<string, string>();
   const endpoints = new Map<string, Map<string, { endpoint: Endpoint; port: number }>>();
-  const protocols = new Map<string, Protocol>();
+  const protocols = new Map<string, readonly Protocol[]>();
   store.replace(
     'config',
     new Map([['config', { ...config, bgp: { ...config.bgp, enabled: false } }]]),
@@ -52,9 +52,10 @@ export function createWorld(): World & { interfaceOf(pod: string): string | unde
     const address = where.slice(0, colon).replaceAll(/[[\]]/g, '');
     const state = (words.find((word) => !word.includes('=')) ?? 'ready') as 'ready';
     const { node: on = 'n2', ...rest } = options(words);
+    const nodeName = on === 'none' ? '' : on;
     const all = endpoints.get(owner) ?? new Map();
     endpoints.set(owner, all);
-    const given = { node: on, ...(rest.zone && { zoneHints: [rest.zone] }) };
+    const given = { node: nodeName, ...(rest.zone && { zoneHints: [rest.zone] }) };
     if (removed) all.delete(where);
     else
       all.set(where, {
@@ -76,9 +77,11 @@ export function createWorld(): World & { interfaceOf(pod: string): string | unde
       ...known.filter((key) => !groups.has(key)).map((key) => [key, undefined] as const),
       ...[...groups].map(([key, list]) => {
         const [, family, number] = /-(\d)-(\d+)$/.exec(key) ?? [];
-        const ports = [
-          { name: '', protocol: protocols.get(owner) ?? 'TCP', port: Number(number) },
-        ] as const;
+        const ports = (protocols.get(owner) ?? ['TCP']).map((protocol) => ({
+          name: protocol.toLowerCase(),
+          protocol,
+          port: Number(number),
+        }));
         return [key, slice(key, owner, list, { family: family === '6' ? 6 : 4, ports })] as const;
       }),
     ]);
@@ -109,7 +112,10 @@ export function createWorld(): World & { interfaceOf(pod: string): string | unde
         }
         case 'service': {
           const fact = serviceOf(name, words);
-          protocols.set(name, fact.ports[0]?.protocol ?? 'TCP');
+          protocols.set(
+            name,
+            fact.ports.map((port) => port.protocol),
+          );
           return store.commit('services', [[name, removed ? undefined : fact]]);
         }
         case 'hostport': {
@@ -117,8 +123,8 @@ export function createWorld(): World & { interfaceOf(pod: string): string | unde
           return store.commit('pods', [[name, fact]]);
         }
         case 'forget': {
-          const before = store.facts.affinityEpochs.get(`${name} /TCP`) ?? 0;
-          return store.commit('affinityEpochs', [[`${name} /TCP`, before + 1]]);
+          const before = store.facts.affinityEpochs.get(`${name} tcp/TCP`) ?? 0;
+          return store.commit('affinityEpochs', [[`${name} tcp/TCP`, before + 1]]);
         }
         case 'config':
           return store.commit('config', [['config', configOf([name, ...words])]]);
@@ -139,7 +145,6 @@ function serviceOf(name: string, words: readonly string[]): Service {
   const given = options(words);
   const ports = words.filter((word) => /^\d+\/(tcp|udp|sctp)$/.test(word));
   const vips = words.filter((word) => !word.includes('=') && !word.includes('/'));
-  const [number, protocol] = (ports[0] ?? '80/tcp').split('/');
   const ingress = listOf(given.lb);
   const nodePortType = given.nodePort === undefined ? 'ClusterIP' : 'NodePort';
   return service(name, {
@@ -159,14 +164,16 @@ function serviceOf(name: string, words: readonly string[]): Service {
     externalTrafficPolicy: given.external === 'Local' ? 'Local' : 'Cluster',
     internalTrafficPolicy: given.internal === 'Local' ? 'Local' : 'Cluster',
     affinitySeconds: Number(given.affinity ?? 0),
-    ports: [
-      {
-        name: '',
-        protocol: (protocol ?? 'tcp').toUpperCase() as Protocol,
+    // A port's name is its protocol, so that slices of several protocols match by name.
+    ports: (ports.length === 0 ? ['80/tcp'] : ports).map((text) => {
+      const [number, protocol = 'tcp'] = text.split('/');
+      return {
+        name: protocol,
+        protocol: protocol.toUpperCase() as Protocol,
         port: Number(number),
         nodePort: Number(given.nodePort ?? 0),
-      },
-    ],
+      };
+    }),
   });
 }
 
