@@ -5,7 +5,7 @@ import { planChanges } from '../../src/daemon/planning.ts';
 import { createDesired, type Desired } from '../../src/desired/desired.ts';
 import { stages } from '../../src/desired/table.ts';
 import { createStore, type FactKind, factKinds, type Store } from '../../src/model/store.ts';
-import { attachment, config, endpoint, node, port, service, slice, uplink } from '../facts.ts';
+import { attachment, config, endpoint, node, pod, port, service, slice, uplink } from '../facts.ts';
 
 type Commit = readonly [FactKind, string, unknown];
 
@@ -19,18 +19,29 @@ const serviceCommit = fc
     vip: fc.constantFrom('10.96.0.1', '10.96.0.2'),
     nodePort: fc.constantFrom(0, 30080),
     local: fc.boolean(),
+    internalLocal: fc.boolean(),
+    type: fc.constantFrom('ClusterIP' as const, 'LoadBalancer' as const, 'ExternalName' as const),
+    ingress: fc.subarray(['203.0.113.5', '203.0.113.6', '10.96.0.2']),
+    mode: fc.constantFrom('VIP' as const, 'Proxy' as const),
+    externalIps: fc.subarray(['203.0.113.5', '192.0.2.1', '198.51.100.1']),
+    sourceRanges: fc.subarray(['198.51.100.0/24', '2001:db8::/32', 'nonsense']),
+    affinitySeconds: fc.constantFrom(0, 60),
     keep,
   })
-  .map(({ key, vip, nodePort, local, keep: kept }): Commit => {
-    const policy = local ? ('Local' as const) : ('Cluster' as const);
-    const given = {
-      clusterIps: [ip(vip)],
-      ports: [port({ nodePort })],
-      externalTrafficPolicy: policy,
-      internalTrafficPolicy: policy,
-    };
-    return ['services', key, kept ? service(key, given) : undefined];
-  });
+  .map(
+    ({ key, vip, nodePort, local, internalLocal, ingress, mode, keep: kept, ...rest }): Commit => {
+      const given = {
+        ...rest,
+        externalIps: rest.externalIps.map(ip),
+        clusterIps: [ip(vip)],
+        ports: [port({ nodePort })],
+        ingress: ingress.map((one) => ({ ip: ip(one), mode })),
+        externalTrafficPolicy: local ? ('Local' as const) : ('Cluster' as const),
+        internalTrafficPolicy: internalLocal ? ('Local' as const) : ('Cluster' as const),
+      };
+      return ['services', key, kept ? service(key, given) : undefined];
+    },
+  );
 
 const sliceCommit = fc
   .record({
@@ -87,6 +98,25 @@ const routeCommit = fc
     ],
   );
 
+const podCommit = fc
+  .record({
+    key: fc.constantFrom('d/p', 'd/q'),
+    on: fc.constantFrom('n1', 'n2'),
+    hostPort: fc.constantFrom(0, 80, 30080),
+    hostIp: fc.constantFrom('', '192.0.2.1', '192.0.2.99'),
+    phase: fc.constantFrom('Running' as const, 'Succeeded' as const),
+    keep,
+  })
+  .map(({ key, on, hostPort, hostIp, phase, keep: kept }): Commit => {
+    const ports = [{ name: '', protocol: 'TCP' as const, containerPort: 8080, hostPort, hostIp }];
+    const fact = pod(key, { node: on, phase, ips: [ip('10.244.1.5')], ports });
+    return ['pods', key, kept ? fact : undefined];
+  });
+
+const epochCommit = fc
+  .record({ key: fc.constantFrom('d/a /TCP', 'd/b /TCP'), epoch: fc.nat(3) })
+  .map(({ key, epoch }): Commit => ['affinityEpochs', key, epoch]);
+
 const otherCommit = fc.oneof(
   fc.record({ link: fc.constantFrom('v1', 'v2'), keep }).map(({ link, keep: kept }): Commit => {
     const fact = attachment(link, link === 'v1' ? '10.244.1.5' : '10.244.1.6');
@@ -96,13 +126,34 @@ const otherCommit = fc.oneof(
     ['config', 'config', config],
     ['config', 'config', { ...config, overlay: { mode: 'full' } }],
     ['config', 'config', { ...config, bgp: { ...config.bgp, enabled: false } }],
+    [
+      'config',
+      'config',
+      {
+        ...config,
+        services: {
+          ...config.services,
+          externalIpRanges: [prefix('203.0.113.0/24'), prefix('192.0.2.0/24')],
+          strictSourceRanges: true,
+          drainSeconds: 0,
+        },
+      },
+    ],
     ['uplink', 'uplink', uplink],
     ['uplink', 'uplink', { ...uplink, gateways: [] }],
   ),
 );
 
 const commits = fc.array(
-  fc.oneof(serviceCommit, sliceCommit, nodeCommit, routeCommit, otherCommit),
+  fc.oneof(
+    serviceCommit,
+    sliceCommit,
+    nodeCommit,
+    routeCommit,
+    podCommit,
+    epochCommit,
+    otherCommit,
+  ),
   { maxLength: 40 },
 );
 
