@@ -1,7 +1,10 @@
 import { createApiServer } from '../src/apiserver/server.ts';
 import { realClock as clock } from '../src/core/clock.ts';
 import { ip, prefix } from '../src/core/ip.ts';
-import { startLoop } from '../src/daemon/loop.ts';
+import { type Loop, type Round, startLoop } from '../src/daemon/loop.ts';
+import { createMetrics, type Metrics } from '../src/daemon/metrics.ts';
+import { roundObserver } from '../src/daemon/round-metrics.ts';
+import type { TranslationRow } from '../src/desired/rows.ts';
 import { loadKubeAccess } from '../src/kube/access.ts';
 import { createKubeClient } from '../src/kube/request.ts';
 import { watchKube } from '../src/kube/watch-kube.ts';
@@ -41,7 +44,12 @@ async function serveApi(socketPath: string, services: number): Promise<void> {
     server.api.upsert(serviceObject(index) as never);
     server.api.upsert(sliceObject(index, 0) as never);
   }
-  process.on('message', async (message: { kind: string; changes: number }) => {
+  process.on('message', async (message: Order) => {
+    if (message.kind === 'churn') {
+      const times = await churn(server, services, message);
+      send({ kind: 'sent', times });
+      return;
+    }
     for (let change = 1; change <= message.changes; change++) {
       server.api.upsert(sliceObject((change * 7919) % services, change) as never);
       // One at a time: the next comes when this one is long in force.
@@ -49,6 +57,33 @@ async function serveApi(socketPath: string, services: number): Promise<void> {
     }
   });
   send({ kind: 'ready' });
+}
+
+interface Order {
+  readonly kind: string;
+  readonly changes: number;
+  readonly perSecond: number;
+}
+
+/** Sends changes at a steady rate; a tick that comes late makes up for it. */
+async function churn(
+  server: { readonly api: { upsert(object: never): unknown } },
+  services: number,
+  { changes, perSecond }: Order,
+): Promise<[number, number][]> {
+  const times: [number, number][] = [];
+  const startMs = performance.now();
+  while (times.length < changes) {
+    const due = Math.min(changes, ((performance.now() - startMs) / 1000) * perSecond);
+    while (times.length < due) {
+      const change = times.length + 1;
+      const nowMs = performance.timeOrigin + performance.now();
+      times.push([change, nowMs]);
+      server.api.upsert(sliceObject((change * 7919) % services, change, nowMs) as never);
+    }
+    await new Promise((resolve) => setTimeout(resolve, 1));
+  }
+  return times;
 }
 
 function serviceObject(index: number) {
@@ -68,13 +103,18 @@ function serviceObject(index: number) {
 }
 
 /** Ten endpoints; one of them is another address after each change. */
-function sliceObject(index: number, change: number) {
+function sliceObject(index: number, change: number, triggerMs?: number) {
+  const trigger =
+    triggerMs === undefined
+      ? {}
+      : { 'endpoints.kubernetes.io/last-change-trigger-time': new Date(triggerMs).toISOString() };
   return {
     apiVersion: 'discovery.k8s.io/v1',
     kind: 'EndpointSlice',
     metadata: {
       name: `service-${index}-abcde`,
       namespace: 'bench',
+      annotations: trigger,
       labels: {
         'kubernetes.io/service-name': `service-${index}`,
         'endpointslice.kubernetes.io/managed-by': 'endpointslice-controller.k8s.io',
@@ -119,12 +159,17 @@ async function runDaemon(socket: string, vppSocket: string, services: number): P
   const received = new Map<string, number>();
   let latenciesMs: number[] | undefined;
   let wanted = 0;
+  const metrics = createMetrics(() => undefined);
+  const observer = roundObserver(metrics, clock.now());
+  let churned: ReturnType<typeof watchChurn> | undefined;
   const loop = startLoop({
     store,
     targets: [vpp],
     clock,
     signal,
     onRound: (round) => {
+      observer.onRound(round);
+      churned?.onRound(round);
       for (const key of round.snapshot.changed.slices ?? []) {
         const atMs = received.get(key);
         received.delete(key);
@@ -135,7 +180,15 @@ async function runDaemon(socket: string, vppSocket: string, services: number): P
       latenciesMs = undefined;
     },
   });
-  process.on('message', (message: { changes: number }) => {
+  process.on('message', (message: Order) => {
+    if (message.kind === 'churn') {
+      const done = (result: object) => {
+        churned = undefined;
+        send({ kind: 'churned', ...result });
+      };
+      churned = watchChurn(loop, message.changes, metrics, done);
+      return;
+    }
     received.clear();
     wanted = message.changes;
     latenciesMs = [];
@@ -161,6 +214,50 @@ async function runDaemon(socket: string, vppSocket: string, services: number): P
   const ms = performance.now() - startMs;
   const rssMb = process.memoryUsage().rss / 1e6;
   send({ kind: 'applied', ms, rssMb });
+}
+
+/** After the last change this long without another: it was overtaken by a later one. */
+const quietMs = 2_000;
+
+/** Which change is in force in each translation after each round, by the endpoint that it made. */
+function watchChurn(loop: Loop, changes: number, metrics: Metrics, done: (result: object) => void) {
+  const times: [number, number][] = [];
+  const rssMb: number[] = [];
+  let last = 0;
+  const sampling = setInterval(() => {
+    rssMb.push(process.memoryUsage.rss() / 1e6);
+    if (last > 0 && performance.now() - last > quietMs) void finish();
+  }, 1_000);
+  async function finish(): Promise<void> {
+    clearInterval(sampling);
+    const { values } = await metrics.programming.get();
+    const value = (suffix: string) =>
+      values.filter((one) => one.metricName?.endsWith(suffix)).reduce((s, one) => s + one.value, 0);
+    done({ times, rssMb, metric: { sum: value('_sum'), count: value('_count') } });
+  }
+  return {
+    onRound(round: Round) {
+      const nowMs = performance.timeOrigin + performance.now();
+      for (const key of round.snapshot.changed.slices ?? []) {
+        const index = Number(/service-(\d+)-/.exec(key)?.[1]);
+        const row = loop.reconciler.applied('translations', `${address(index, 11)} 80 TCP`) as
+          | TranslationRow
+          | undefined;
+        const change = changeOf(row, changes);
+        if (change !== undefined) times.push([change, nowMs]);
+      }
+      last = performance.now();
+    },
+  };
+}
+
+/** Changes give a Service an endpoint in 13.0.0.0/8 whose place is the change's number. */
+function changeOf(row: TranslationRow | undefined, changes: number): number | undefined {
+  const changed = row?.backends.find((one) => one.ip.startsWith('13.'));
+  if (changed === undefined) return undefined;
+  const [, b = 0, c = 0, d = 0] = changed.ip.split('.').map(Number);
+  const number = ((b << 16) | (c << 8) | d) - 1; // `address` counts from 1.
+  return number >= 1 && number <= changes ? number : undefined;
 }
 
 const benchConfig = {

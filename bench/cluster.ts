@@ -1,7 +1,8 @@
-import { type ChildProcess, fork } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { answer, end, runChild, startChild } from './children.ts';
 import { duration, type Figure, figure, median, percentile } from './figures.ts';
 import { openReplay, translations } from './messages.ts';
 import { type Plane, startPlane } from './plane.ts';
@@ -103,53 +104,4 @@ async function oneChange(
     await end(child);
     await plane.stop();
   }
-}
-
-interface Answer {
-  readonly kind: string;
-  readonly ms: number;
-  readonly rssMb: number;
-  readonly latenciesMs: readonly number[];
-}
-
-/** What production uses: a bound on the heap makes the collector work before memory is wasted. */
-const nodeFlags = ['--max-semi-space-size=4', '--max-old-space-size=512'];
-
-function startChild(role: 'api' | 'list' | 'daemon', args: readonly string[]): ChildProcess {
-  const execArgv = role === 'daemon' ? nodeFlags : [];
-  return fork(join(import.meta.dirname, 'bench-child.js'), [role, ...args], { execArgv });
-}
-
-async function runChild(role: 'list', args: readonly string[]): Promise<Answer> {
-  const child = startChild(role, args);
-  const done = await answer(child, 'done');
-  await end(child);
-  return done;
-}
-
-const answerMaxMs = 180_000;
-
-function answer(child: ChildProcess, kind: string): Promise<Answer> {
-  return new Promise((resolve, reject) => {
-    const timer = setTimeout(() => reject(new Error(`no ${kind} from a child`)), answerMaxMs);
-    const settle = (run: () => void) => {
-      clearTimeout(timer);
-      child.off('message', read).off('exit', exit);
-      run();
-    };
-    const read = (message: Answer) => {
-      if (message.kind === kind) settle(() => resolve(message));
-    };
-    const exit = (code: number | null) =>
-      settle(() => reject(new Error(`a child ended with ${code} before ${kind}`)));
-    child.on('message', read).on('exit', exit);
-  });
-}
-
-function end(child: ChildProcess): Promise<void> {
-  return new Promise((resolve) => {
-    if (child.exitCode !== null) return resolve();
-    child.once('exit', () => resolve());
-    child.kill('SIGKILL');
-  });
 }

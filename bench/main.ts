@@ -1,5 +1,6 @@
 import { parseArgs } from 'node:util';
 import { benchApiClient } from './api-client.ts';
+import { benchChurn } from './churn.ts';
 import { benchCluster } from './cluster.ts';
 import { type Figure, printFigures } from './figures.ts';
 import { defaultPlane, type Plane } from './plane.ts';
@@ -9,6 +10,7 @@ import { benchRoutes } from './routes.ts';
 const benches: Readonly<Record<string, (kind: Plane['kind']) => Promise<Figure[]>>> = {
   api: benchApiClient,
   cluster: benchCluster,
+  churn: benchChurn,
   routes: benchRoutes,
 };
 

@@ -1,5 +1,5 @@
 // npm run bench              every figure beside its limit from the same run
-// npm run bench -- api       one bench: api, cluster, routes
+// npm run bench -- api       one bench: api, cluster, churn, routes
 // npm run bench -- --dataplane embedded
 import { spawn } from 'node:child_process';
 import { join } from 'node:path';
