@@ -98,8 +98,8 @@ socksvr { socket-name ${directory}/api.sock }
 statseg { socket-name ${directory}/stats.sock page-size 4K size 64M }
 buffers { page-size 4K buffers-per-numa 16384 }
 memory { main-heap-size 1G main-heap-page-size 4K }
-plugins { plugin default { enable } plugin dpdk_plugin.so { disable } }
-cnat { session-max 262144 session-cleanup-timeout 0.1 }
+plugins { plugin default { enable } plugin dpdk_plugin.so { disable } plugin ping_plugin.so { disable } }
+cnat { session-max 262144 session-cleanup-timeout 0.05 }
 acl-plugin { reclassify sessions 1 }
 `;
 }

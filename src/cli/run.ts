@@ -1,3 +1,5 @@
+import { readFileSync, writeFileSync } from 'node:fs';
+import { totalmem } from 'node:os';
 import { Command, CommanderError, Option } from 'commander';
 import {
   controlSocketDefault,
@@ -5,6 +7,7 @@ import {
   type StatusView,
   type TraceView,
 } from '../core/control-api.ts';
+import { fillStartup } from '../core/session-table.ts';
 import { AskError, ask, exitCodes } from './ask.ts';
 import {
   type Column,
@@ -87,6 +90,14 @@ function createProgram(streams: Streams, version: string, end: (code: number) =>
       if (!packet.ok) return command.error(`error: ${packet.problem}`);
       const query = new URLSearchParams({ ...packet.value, port: String(packet.value.port) });
       await printTrace(`/trace?${query}`, optionsOf(command), streams);
+    });
+  program
+    .command('vpp-startup')
+    .argument('<template>', 'start-up file of VPP')
+    .argument('<file>', 'where it is written, with a session table for the memory of this machine')
+    .description("makes VPP's start-up file for this node")
+    .action((template: string, file: string) => {
+      writeFileSync(file, fillStartup(readFileSync(template, 'utf8'), totalmem()));
     });
   for (const command of [program, ...program.commands]) {
     command.exitOverride().configureOutput({ writeOut: streams.out, writeErr: streams.err });

@@ -143,6 +143,7 @@ describe('manifests/base', () => {
     );
     assert.deepEqual(asked, {
       'install-cni': [],
+      'vpp-startup': [],
       vpp: ['NET_ADMIN', 'NET_RAW', 'IPC_LOCK'],
       gobgpd: ['NET_BIND_SERVICE'],
       router: ['NET_ADMIN', 'SYS_ADMIN'],

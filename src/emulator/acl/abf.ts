@@ -24,11 +24,13 @@ export interface AbfAttachment {
  * Source: VPP v26.06 `plugins/abf/abf_itf_attach.c`.
  */
 export interface Abf {
-  readonly policies: Map<number, AbfPolicy>;
+  readonly policies: ReadonlyMap<number, AbfPolicy>;
+  /** Adds or changes one; without paths it goes as soon as nothing is attached to it. */
+  put(policy: AbfPolicy): void;
   /** Sorted by priority; a lower number is asked first. */
   readonly attachments: readonly AbfAttachment[];
-  /** Adds, or replaces the one of the same policy, interface and family. */
-  attach(attachment: AbfAttachment): void;
+  /** False when the policy is attached to the interface, in whatever family: VPP's key lacks it. */
+  attach(attachment: AbfAttachment): boolean;
   detach(attachment: Omit<AbfAttachment, 'priority'>): boolean;
   removeInterface(index: number): void;
   /** The first path of the policy that takes the packet. */
@@ -39,19 +41,29 @@ export function createAbf(acl: AccessLists): Abf {
   const policies = new Map<number, AbfPolicy>();
   let attachments: readonly AbfAttachment[] = [];
   const same = (a: Omit<AbfAttachment, 'priority'>, b: AbfAttachment) =>
-    a.policyId === b.policyId && a.interface === b.interface && a.family === b.family;
+    a.policyId === b.policyId && a.interface === b.interface;
+  const forget = (id: number) => {
+    const unused = !attachments.some(({ policyId }) => policyId === id);
+    if (policies.get(id)?.paths.length === 0 && unused) policies.delete(id);
+  };
   return {
     policies,
+    put(policy) {
+      policies.set(policy.id, policy);
+      forget(policy.id);
+    },
     get attachments() {
       return attachments;
     },
     attach(attachment) {
-      const others = attachments.filter((one) => !same(attachment, one));
-      attachments = [...others, attachment].toSorted((a, b) => a.priority - b.priority);
+      if (attachments.some((one) => same(attachment, one))) return false;
+      attachments = [...attachments, attachment].toSorted((a, b) => a.priority - b.priority);
+      return true;
     },
     detach(attachment) {
       const before = attachments.length;
       attachments = attachments.filter((one) => !same(attachment, one));
+      forget(attachment.policyId);
       return attachments.length < before;
     },
     removeInterface(index) {

@@ -1,3 +1,4 @@
+import type { FibPath } from '../fib/paths.ts';
 import { describePath, readPath } from './ip.ts';
 import { type Answers, Retval, type World } from './world.ts';
 
@@ -7,16 +8,19 @@ export function abfAnswers(world: World): Answers {
   return {
     abf_plugin_get_version: () => ({ major: 1, minor: 0 }),
     abf_policy_add_del({ is_add: isAdd, policy }) {
+      const { policy_id: id, acl_index: aclIndex } = policy;
+      const known = abf.policies.get(id);
+      if (policy.paths.length === 0) return { retval: Retval.invalidValue };
       if (!isAdd) {
-        // Its last path goes, and the policy with it.
-        return { retval: abf.policies.delete(policy.policy_id) ? 0 : Retval.noSuchEntry };
+        if (known === undefined) return { retval: Retval.invalidValue };
+        const gone = new Set(policy.paths.map((path) => pathKey(readPath(path))));
+        const paths = known.paths.filter((path) => !gone.has(pathKey(path)));
+        abf.put({ ...known, paths });
+        return { retval: 0 };
       }
-      const known = abf.policies.get(policy.policy_id)?.paths ?? [];
-      abf.policies.set(policy.policy_id, {
-        id: policy.policy_id,
-        aclIndex: policy.acl_index,
-        paths: [...known, ...policy.paths.map(readPath)],
-      });
+      if (known !== undefined && known.aclIndex !== aclIndex)
+        return { retval: Retval.invalidValue };
+      abf.put({ id, aclIndex, paths: [...(known?.paths ?? []), ...policy.paths.map(readPath)] });
       return { retval: 0 };
     },
     *abf_policy_dump() {
@@ -40,8 +44,7 @@ export function abfAnswers(world: World): Answers {
       };
       if (!isAdd) return { retval: abf.detach(one) ? 0 : Retval.noSuchEntry };
       if (!abf.policies.has(attach.policy_id)) return { retval: Retval.noSuchEntry };
-      abf.attach(one);
-      return { retval: 0 };
+      return { retval: abf.attach(one) ? 0 : Retval.entryAlreadyExists };
     },
     *abf_itf_attach_dump() {
       for (const { policyId, interface: on, priority, family } of abf.attachments)
@@ -56,3 +59,5 @@ export function abfAnswers(world: World): Answers {
     },
   };
 }
+
+const pathKey = (path: FibPath): string => JSON.stringify(path);

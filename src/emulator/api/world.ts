@@ -30,6 +30,7 @@ export const Retval = {
   ip6NotEnabled: -62,
   invalidAddressFamily: -97,
   addressInUse: -105,
+  entryAlreadyExists: -116,
   duplicateIfAddress: -127,
   aclInUseInbound: -142,
   aclInUseOutbound: -143,
