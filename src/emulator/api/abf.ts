@@ -1,6 +1,6 @@
 import type { FibPath } from '../fib/paths.ts';
 import { describePath, readPath } from './ip.ts';
-import { type Answers, Retval, type World } from './world.ts';
+import { type Answers, Retval, type World, WouldCrashVpp } from './world.ts';
 
 /** The abf plugin. Source: VPP v26.06 `plugins/abf/abf_api.c`. */
 export function abfAnswers(world: World): Answers {
@@ -43,7 +43,8 @@ export function abfAnswers(world: World): Answers {
         family: attach.is_ipv6 ? (6 as const) : (4 as const),
       };
       if (!isAdd) return { retval: abf.detach(one) ? 0 : Retval.noSuchEntry };
-      if (!abf.policies.has(attach.policy_id)) return { retval: Retval.noSuchEntry };
+      if (!abf.policies.has(attach.policy_id))
+        throw new WouldCrashVpp('SIGSEGV', 'an attachment to an unknown abf policy');
       return { retval: abf.attach(one) ? 0 : Retval.entryAlreadyExists };
     },
     *abf_itf_attach_dump() {
