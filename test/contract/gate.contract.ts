@@ -246,11 +246,11 @@ for (const kind of process.env.VPP_BIN === undefined ? ['embedded'] : ['embedded
 
     it('gives the return values of VPP', async () => {
       const uplink = s.index.uplink ?? 0;
-      const attach = (policy_id: number, is_ipv6: boolean, is_add: boolean) =>
+      const attach = (policy_id: number, is_ipv6: boolean, is_add: boolean, on = uplink) =>
         retvalOf(
           s.vpp.request('abf_itf_attach_add_del', {
             is_add,
-            attach: { policy_id, sw_if_index: uplink, priority: 0, is_ipv6 },
+            attach: { policy_id, sw_if_index: on, priority: 0, is_ipv6 },
           }),
         );
       const policy = (policy_id: number, is_add: boolean, paths: number) =>
@@ -270,6 +270,7 @@ for (const kind of process.env.VPP_BIN === undefined ? ['embedded'] : ['embedded
         {
           attachedTwice: await attach(policies[4], false, true),
           otherFamily: await attach(policies[4], true, true),
+          unknownInterface: await attach(policies[4], false, true, 4711),
           notAttached: await attach(4711, false, false),
           noPaths: await policy(4712, true, 0),
           unknownPolicy: await policy(4711, false, 1),
@@ -277,10 +278,27 @@ for (const kind of process.env.VPP_BIN === undefined ? ['embedded'] : ['embedded
         {
           attachedTwice: -116,
           otherFamily: -116,
+          unknownInterface: 0,
           notAttached: -6,
           noPaths: -7,
           unknownPolicy: -7,
         },
+      );
+    });
+
+    it('keeps sessions of a removed path while the scan is off', async () => {
+      const scanner = (state: string) =>
+        s.vpp.request('cli_inband', { cmd: `test cnat scanner ${state}` });
+      const at = udp('10.1.1.11:1801', '10.96.0.21:53');
+      await scanner('off');
+      await putService(s.vpp, '10.96.0.21', 53, ['10.1.1.12:53'], { protocol: 17 });
+      const before = await s.send('pod1', Buffer.from(at));
+      await putService(s.vpp, '10.96.0.21', 53, ['10.1.1.11:53'], { protocol: 17 });
+      const during = await s.send('pod1', Buffer.from(at));
+      await scanner('on');
+      assert.deepEqual(
+        [before, during],
+        [['pod2: 10.1.1.11:1801 > 10.1.1.12:53 udp'], ['pod2: 10.1.1.11:1801 > 10.1.1.12:53 udp']],
       );
     });
 

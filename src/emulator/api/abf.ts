@@ -4,7 +4,7 @@ import { type Answers, Retval, type World, WouldCrashVpp } from './world.ts';
 
 /** The abf plugin. Source: VPP v26.06 `plugins/abf/abf_api.c`. */
 export function abfAnswers(world: World): Answers {
-  const { abf, interfaces } = world.plane;
+  const { abf } = world.plane;
   return {
     abf_plugin_get_version: () => ({ major: 1, minor: 0 }),
     abf_policy_add_del({ is_add: isAdd, policy }) {
@@ -34,8 +34,7 @@ export function abfAnswers(world: World): Answers {
         };
     },
     abf_itf_attach_add_del({ is_add: isAdd, attach }) {
-      if (interfaces.get(attach.sw_if_index) === undefined)
-        return { retval: Retval.invalidSwIfIndex };
+      // VPP does not look whether the interface exists.
       const one = {
         policyId: attach.policy_id,
         interface: attach.sw_if_index,
