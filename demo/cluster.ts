@@ -27,6 +27,8 @@ export interface Cluster extends AsyncDisposable {
   readonly kubelet: Kubelet;
   /** The machine outside of the cluster. */
   readonly client: Agent;
+  /** A process in the first node's own namespace. */
+  readonly host: Agent;
   /** Folder with logs, configuration and sockets of this run. */
   readonly directory: string;
   readonly kubeconfig: string;
@@ -118,6 +120,14 @@ async function buildCluster(
     ports: [{ protocol: 'TCP', port: clientPort }],
     env: { HOSTNAME: 'client' },
   });
+  const [first] = network.nodes;
+  if (first === undefined) throw new Error('a cluster without nodes');
+  const host = await startAgent(processes, programs.pod, {
+    name: 'host',
+    netns: first.netns,
+    ports: [],
+    env: { HOSTNAME: first.name },
+  });
   const pods = await untilPodsRun(kube, kubelet, nodes, signal);
   const sinceStartMs = () => realClock.monotonic() - startedMs;
   tell(
@@ -130,6 +140,7 @@ async function buildCluster(
     kube,
     kubelet,
     client,
+    host,
     directory,
     kubeconfig: api.kubeconfig,
     kvr: programs.kvr,

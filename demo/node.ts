@@ -93,6 +93,7 @@ function routerConfig(parts: NodeParts, path: (file: string) => string): object 
     bgp: { apiSocket: path('gobgp.sock'), asn: 64512 },
     pods: { interfaceKind: 'veth', clusterCidrs: clusterNetwork.podCidrs },
     services: { cidrs: clusterNetwork.serviceCidrs },
+    loadBalancer: { pools: [{ name: 'demo', addresses: ['198.51.100.0/28'] }] },
     cni: { socket: path('cni.sock') },
     control: { socket: path('control.sock') },
     stateDir: path('state'),

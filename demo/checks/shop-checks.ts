@@ -2,11 +2,12 @@ import { changes } from './changes.ts';
 import type { CheckGroup } from './check.ts';
 import { crashes } from './crashes.ts';
 import { explain } from './explain.ts';
+import { loadBalancer } from './load-balancer.ts';
 import { overlay, routing } from './routing.ts';
 import { nodePorts, services } from './services.ts';
 
 /** The checks of demo/manifests, in the order in which they are run. */
 export function shopChecks(nodeCount: number): readonly CheckGroup[] {
   const extra = nodeCount > 2 ? [overlay] : [];
-  return [routing, ...extra, services, nodePorts, explain, changes, crashes];
+  return [routing, ...extra, services, nodePorts, loadBalancer, explain, changes, crashes];
 }
