@@ -1,3 +1,4 @@
+import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { createApiServer } from '../src/apiserver/server.ts';
 import { realClock as clock } from '../src/core/clock.ts';
 import { ip, prefix } from '../src/core/ip.ts';
@@ -46,8 +47,9 @@ async function serveApi(socketPath: string, services: number): Promise<void> {
   }
   process.on('message', async (message: Order) => {
     if (message.kind === 'churn') {
+      const loopMs = watchEventLoop();
       const times = await churn(server, services, message);
-      send({ kind: 'sent', times });
+      send({ kind: 'sent', times, loopMs: loopMs() });
       return;
     }
     for (let change = 1; change <= message.changes; change++) {
@@ -63,6 +65,19 @@ interface Order {
   readonly kind: string;
   readonly changes: number;
   readonly perSecond: number;
+}
+
+const delayResolutionMs = 2;
+
+/** From now on: how late timers came, ms. */
+function watchEventLoop() {
+  const delays = monitorEventLoopDelay({ resolution: delayResolutionMs });
+  delays.enable();
+  return () => {
+    delays.disable();
+    const late = (ns: number) => Math.max(0, Math.round(ns / 1e5) / 10 - delayResolutionMs);
+    return { p99: late(delays.percentile(99)), max: Math.round(late(delays.max)) };
+  };
 }
 
 /** Sends changes at a steady rate; a tick that comes late makes up for it. */
@@ -224,6 +239,7 @@ function watchChurn(loop: Loop, changes: number, metrics: Metrics, done: (result
   const times: [number, number][] = [];
   const rssMb: number[] = [];
   let last = 0;
+  const loopMs = watchEventLoop();
   const sampling = setInterval(() => {
     rssMb.push(process.memoryUsage.rss() / 1e6);
     if (last > 0 && performance.now() - last > quietMs) void finish();
@@ -233,7 +249,12 @@ function watchChurn(loop: Loop, changes: number, metrics: Metrics, done: (result
     const { values } = await metrics.programming.get();
     const value = (suffix: string) =>
       values.filter((one) => one.metricName?.endsWith(suffix)).reduce((s, one) => s + one.value, 0);
-    done({ times, rssMb, metric: { sum: value('_sum'), count: value('_count') } });
+    done({
+      times,
+      rssMb,
+      loopMs: loopMs(),
+      metric: { sum: value('_sum'), count: value('_count') },
+    });
   }
   return {
     onRound(round: Round) {

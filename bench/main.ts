@@ -7,7 +7,9 @@ import { defaultPlane, type Plane } from './plane.ts';
 import { benchRoutes } from './routes.ts';
 
 /** The benches by name; each prints its figures beside limits measured in the same run. */
-const benches: Readonly<Record<string, (kind: Plane['kind']) => Promise<Figure[]>>> = {
+const benches: Readonly<
+  Record<string, (kind: Plane['kind'], quick: boolean) => Promise<Figure[]>>
+> = {
   api: benchApiClient,
   cluster: benchCluster,
   churn: benchChurn,
@@ -16,7 +18,10 @@ const benches: Readonly<Record<string, (kind: Plane['kind']) => Promise<Figure[]
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
-  options: { dataplane: { type: 'string', default: defaultPlane() } },
+  options: {
+    dataplane: { type: 'string', default: defaultPlane() },
+    quick: { type: 'boolean', default: false },
+  },
 });
 const kind = values.dataplane;
 if (kind !== 'vpp' && kind !== 'embedded')
@@ -32,7 +37,7 @@ for (const name of names) {
   const bench = benches[name];
   if (bench === undefined) throw new Error(`no bench ${name}: ${Object.keys(benches).join(', ')}`);
   console.log(`\n${name} …`);
-  const found = await bench(kind);
+  const found = await bench(kind, values.quick);
   printFigures(found);
   figures.push(...found);
 }

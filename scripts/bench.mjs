@@ -1,6 +1,7 @@
 // npm run bench              every figure beside its limit from the same run
 // npm run bench -- api       one bench: api, cluster, churn, routes
 // npm run bench -- --dataplane embedded
+// npm run bench -- churn --quick      10 s instead of a minute
 import { spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { ensureDebian, ensureModules, root } from './setup.mjs';
