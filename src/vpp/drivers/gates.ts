@@ -76,9 +76,11 @@ export async function openGate(session: VppSession, loopback: number): Promise<v
   const state = await gateState(session);
   const aclIndex = await matchAcl(session, state);
   const missing = families.filter(({ isIp6 }) => !state.policies.has(policyId(loopback, isIp6)));
-  for (const { isIp6 } of missing) state.policies.set(policyId(loopback, isIp6), loopback);
   await Promise.all(
-    missing.map(({ isIp6 }) => writePolicy(session, { loopback, isIp6, isAdd: true, aclIndex })),
+    missing.map(async ({ isIp6 }) => {
+      await writePolicy(session, { loopback, isIp6, isAdd: true, aclIndex });
+      state.policies.set(policyId(loopback, isIp6), loopback);
+    }),
   );
 }
 
@@ -105,6 +107,9 @@ export async function attachGate(
   const after = new Set(
     loopback === undefined ? [] : families.map(({ isIp6 }) => policyId(loopback, isIp6)),
   );
+  // VPP 26.06 does not survive an attachment to a policy that it does not have.
+  for (const id of after)
+    if (!state.policies.has(id)) throw new Error(`VPP has no policy ${id} to attach to`);
   state.attached.set(swIfIndex, after);
   const attach = (id: number, isAdd: boolean) =>
     session.connection.request('abf_itf_attach_add_del', {
