@@ -3,7 +3,7 @@ import { dropAddresses, refuseAddresses, refusePort } from '../core/link-address
 import type { Backend } from '../desired/rows.ts';
 import type { Endpoint, EndpointSlice, Service, ServicePort } from '../model/facts.ts';
 import type { Facts } from '../model/store.ts';
-import { chooseEndpoints, isDraining, type Place } from './endpoints.ts';
+import { chooseEndpoints, hasDraining, type Place } from './endpoints.ts';
 
 /**
  * From the slices of a Service to the backends of one of its ports, in one IP family.
@@ -48,7 +48,7 @@ export function backendsOfPort(
   return {
     cluster: cluster.backends,
     local: backendsOf(sets.local, portOf, place.node).backends,
-    draining: endpoints.some((endpoint) => isDraining(endpoint, sets)),
+    draining: hasDraining(endpoints, sets),
     surplus: cluster.surplus,
   };
 }

@@ -37,9 +37,12 @@ export function usableEndpoints(all: readonly Endpoint[]): readonly Endpoint[] {
   return all.filter((endpoint) => endpoint.serving && endpoint.terminating);
 }
 
-/** Takes no new connections, but may have open ones, which it still serves (KP-46). */
-export function isDraining(endpoint: Endpoint, sets: EndpointSets): boolean {
-  return endpoint.terminating && endpoint.serving && !sets.cluster.includes(endpoint);
+/** Whether an endpoint takes no new connections, but may have open ones, which it serves (KP-46). */
+export function hasDraining(all: readonly Endpoint[], { cluster }: EndpointSets): boolean {
+  const terminating = all.filter((endpoint) => endpoint.terminating && endpoint.serving);
+  if (terminating.length === 0) return false;
+  const used = new Set(cluster);
+  return terminating.some((endpoint) => !used.has(endpoint));
 }
 
 /** Same node before same zone, and only when every endpoint carries such a hint (KP-15). */

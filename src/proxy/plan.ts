@@ -83,7 +83,8 @@ function planPort(
     problems.push({
       object: `Service/${service.key}`,
       field: `spec.ports[${service.ports.indexOf(port)}]`,
-      reason: `has ${backends.surplus + maxBackends} endpoints; this node uses ${maxBackends} of them`,
+      // Without their number, which changes all the time: each reason is an Event of its own.
+      reason: `has more than ${maxBackends} endpoints; this node uses ${maxBackends} of them`,
     });
 }
 

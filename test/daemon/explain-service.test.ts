@@ -108,6 +108,8 @@ describe('the explanation of a Service', () => {
           candidates.filter((e) => sets.local.includes(e)).map((e) => e.ip),
         );
         assert.ok(explained.every((e) => e.reason !== ''));
+        const extra = explained.slice(candidates.length);
+        assert.ok(extra.every((e) => !e.cluster && !e.local));
       }),
     );
   });
