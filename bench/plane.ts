@@ -8,6 +8,8 @@ import { findVpp, startVpp } from '../scripts/vpp.mjs';
 export interface Plane {
   readonly kind: 'vpp' | 'embedded';
   readonly apiSocket: string;
+  /** Only VPP's. */
+  readonly statsSocket?: string;
   stop(): Promise<void>;
 }
 
@@ -24,7 +26,7 @@ async function startRealVpp(): Promise<Plane> {
   const path = findVpp();
   if (path === undefined) throw new Error('no VPP: set VPP_BIN, or use --dataplane embedded');
   const running = await startVpp(path, startupConf);
-  return { kind: 'vpp', apiSocket: running.apiSocket, stop: running.stop };
+  return { kind: 'vpp', ...running };
 }
 
 /** The manifests' sizes, and no poll-sleep: the main thread answers as fast as it can. */
@@ -36,7 +38,7 @@ statseg { socket-name ${directory}/stats.sock page-size 4K size 64M }
 buffers { page-size 4K buffers-per-numa 8192 }
 memory { main-heap-size 2G main-heap-page-size 4K }
 plugins { plugin default { enable } plugin dpdk_plugin.so { disable } plugin ping_plugin.so { disable } }
-cnat { session-max 262144 session-cleanup-timeout 0.1 translation-db-buckets 65536 translation-db-memory 64M }
+cnat { session-max 262144 session-cleanup-timeout 0.05 translation-db-buckets 65536 translation-db-memory 64M }
 `;
 }
 
