@@ -7,12 +7,16 @@ const frontendColumns: readonly Column<ExplainedFrontend>[] = [
   { title: 'FRONTEND', cell: (one) => one.frontend },
   { title: 'KIND', cell: (one) => one.kind },
   { title: 'ANSWER', cell: answerText },
-  { title: 'ALLOWED', cell: (one) => (one.localOnly ? `${one.allowed}, local` : one.allowed) },
+  { title: 'ALLOWED', cell: (one) => one.allowed },
   { title: 'STATUS', cell: (one) => (one.error === '' ? one.status : one.error) },
   { title: 'VPP ID', cell: (one) => (one.translationId ?? '-').toString() },
   { title: 'CONNECTIONS', cell: (one) => String(one.connections) },
   { title: 'OPEN', cell: (one) => String(one.openSessions) },
+  { title: 'NOTE', cell: (one) => one.note },
 ];
+
+/** Lines of one list that people read; `-o json` has all. */
+const linesShown = 100;
 
 const endpointColumns: readonly Column<EndpointView>[] = [
   { title: 'ENDPOINT', cell: (one) => one.address },
@@ -21,14 +25,41 @@ const endpointColumns: readonly Column<EndpointView>[] = [
   { title: 'WHY', cell: (one) => one.reason },
 ];
 
+const sessionColumns: readonly Column<{
+  readonly frontend: string;
+  readonly backend: string;
+  readonly sessions: number;
+}>[] = [
+  { title: 'SESSIONS OF', cell: (one) => one.frontend },
+  { title: 'TO', cell: (one) => one.backend },
+  { title: 'OPEN', cell: (one) => one.sessions },
+];
+
 function answerText({ answer, backends }: ExplainedFrontend): string {
-  return answer === 'endpoints' ? `${backends.length} endpoints` : answer;
+  if (answer !== 'endpoints') return answer;
+  return backends.length === 1 ? '1 endpoint' : `${backends.length} endpoints`;
 }
 
 function usedText({ cluster, local }: EndpointView): string {
   if (cluster && local) return 'yes';
   if (cluster) return 'policy Cluster';
   return local ? 'policy Local' : 'no';
+}
+
+function sessionLines(frontends: readonly ExplainedFrontend[]): string[] {
+  const lines = frontends.flatMap(({ frontend, sessionsByBackend }) =>
+    sessionsByBackend.map(({ backend, sessions }) => ({ frontend, backend, sessions })),
+  );
+  if (lines.length === 0) return [];
+  return ['', formatItems(lines.slice(0, linesShown), sessionColumns, 'text').trimEnd()];
+}
+
+function endpointLines(endpoints: readonly EndpointView[]): string[] {
+  if (endpoints.length === 0) return ['no endpoints'];
+  const shown = endpoints.slice(0, linesShown);
+  const more = endpoints.length - shown.length;
+  const text = formatItems(shown, endpointColumns, 'text').trimEnd();
+  return ['', text, ...(more > 0 ? [`and ${more} more: -o json shows all`] : [])];
 }
 
 /** An explanation as text: the verdict first, then every port with its tables. */
@@ -42,8 +73,7 @@ export function formatExplanation(found: ServiceExplanation): string {
     const name = port.name === '' ? port.protocol : `${port.name} ${port.protocol}`;
     parts.push('', `port ${name}`);
     parts.push(formatItems(port.frontends, frontendColumns, 'text').trimEnd());
-    if (port.endpoints.length === 0) parts.push('no endpoints');
-    else parts.push(formatItems(port.endpoints, endpointColumns, 'text').trimEnd());
+    parts.push(...sessionLines(port.frontends), ...endpointLines(port.endpoints));
   }
   if (!found.sessionsRead) parts.push('', 'open sessions were not counted');
   if (found.problems.length > 0)

@@ -109,8 +109,8 @@ export interface ExplainedFrontend {
   readonly backends: readonly string[];
   /** Source ranges, `everybody` or `nobody`. */
   readonly allowed: string;
-  /** From outside only endpoints of this node answer. */
-  readonly localOnly: boolean;
+  /** What else a client meets, such as the reason of a refusal; empty mostly. */
+  readonly note: string;
   /** How often clients were forgotten; undefined without affinity. */
   readonly affinityEpoch: number | undefined;
   readonly status: RowStatus;
@@ -120,6 +120,8 @@ export interface ExplainedFrontend {
   /** New connections since VPP made the translation. */
   readonly connections: number;
   readonly openSessions: number;
+  /** Open sessions by backend, the busiest first. */
+  readonly sessionsByBackend: readonly { readonly backend: string; readonly sessions: number }[];
 }
 
 /** One endpoint, and why it is used or not. */

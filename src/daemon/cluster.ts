@@ -29,7 +29,7 @@ export async function startCluster(options: {
 }): Promise<Cluster> {
   const { config, store, log, signal, allProblems, onProblems } = options;
   const access = await loadKubeAccess(config.kube);
-  const events = startEvents(access, config.nodeName, { log, signal, allProblems });
+  const events = startEvents(access, config.nodeName, { log, signal, allProblems, store });
   const kube = watchKube({ store, access, clock, signal, log, onProblems });
   const { synced } = kube;
   const { announce } = events;

@@ -1,6 +1,7 @@
 import { type Clock, sleep } from '../core/clock.ts';
 import type { Problem } from '../core/problem.ts';
 import type { EventWriter } from '../kube/event-writer.ts';
+import type { Facts } from '../model/store.ts';
 
 /** How late an Event may be: a courtesy to people, not worth doing in every round. */
 const reportMs = 2_000;
@@ -16,4 +17,12 @@ export async function reportProblems(
     // Ends early by the signal only, which the loop sees next.
     await sleep(clock, reportMs, signal).catch(() => undefined);
   }
+}
+
+/** UID of an object, `Kind/namespace/name`, by which `kubectl describe` finds Events; '' unknown. */
+export function uidOfObject(facts: Pick<Facts, 'services' | 'pods'>, object: string): string {
+  const kind = object.slice(0, object.indexOf('/'));
+  const key = object.slice(kind.length + 1);
+  if (kind === 'Service') return facts.services.get(key)?.uid ?? '';
+  return kind === 'Pod' ? (facts.pods.get(key)?.uid ?? '') : '';
 }

@@ -1,4 +1,5 @@
-import type { VppConnection } from '../../native/vpp-api/client.ts';
+import type { FieldsOf } from '../../native/vpp-api/codec.ts';
+import { realClock } from '../core/clock.ts';
 import type {
   EndpointView,
   ExplainedFrontend,
@@ -11,8 +12,10 @@ import type { TranslationRow } from '../desired/rows.ts';
 import { formatFrontend, formatSocketAddress, tables } from '../desired/tables.ts';
 import type { Service, ServicePort } from '../model/facts.ts';
 import type { Store } from '../model/store.ts';
+import { backendsOfPort } from '../proxy/backends.ts';
 import { explainEndpoints } from '../proxy/explain.ts';
 import { type Frontend, frontendsOfPort, sourceRangesOf } from '../proxy/frontends.ts';
+import { protocolName } from '../vpp/drivers/nat.ts';
 import { swapped } from '../vpp/drivers/sessions.ts';
 import type { VppTarget } from '../vpp/target.ts';
 import type { Loop } from './loop.ts';
@@ -46,7 +49,7 @@ export async function explainService(
 ): Promise<ServiceExplanation | undefined> {
   const service = parts.store.facts.services.get(key);
   if (service === undefined) return undefined;
-  const sessions = await sessionCounts(parts);
+  const sessions = await readSessions(parts);
   const ports = await Promise.all(
     service.ports.map((port) => explainPort(parts, service, port, sessions)),
   );
@@ -88,7 +91,7 @@ async function explainPort(
   parts: ExplainParts,
   service: Service,
   port: ServicePort,
-  sessions: ReadonlyMap<string, number> | undefined,
+  sessions: Sessions | undefined,
 ): Promise<ExplainedPort> {
   const { facts } = parts.store;
   const counter = (await parts.stats.read([newSessions]))?.get(newSessions);
@@ -108,7 +111,7 @@ async function explainPort(
           ...explainFrontend(parts, service, port, { frontend, family, key }),
           translationId: id,
           connections: id === undefined ? 0 : packetsAt(counter, id),
-          openSessions: sessions?.get(key) ?? 0,
+          ...sessionsTo(sessions?.get(key)),
         };
       }),
     ),
@@ -128,7 +131,7 @@ function explainFrontend(
   service: Service,
   port: ServicePort,
   at: { readonly frontend: Frontend; readonly family: 4 | 6; readonly key: string },
-): Omit<ExplainedFrontend, 'translationId' | 'connections' | 'openSessions'> {
+): Omit<ExplainedFrontend, 'translationId' | 'connections' | keyof ReturnType<typeof sessionsTo>> {
   const { frontend, family, key } = at;
   const desired = loop.desired.row('translations', key) as TranslationRow | undefined;
   const applied = loop.reconciler.applied('translations', key) as TranslationRow | undefined;
@@ -141,25 +144,43 @@ function explainFrontend(
   const taken = desired !== undefined && desired.service !== owner;
   const ranges =
     frontend.kind === 'LoadBalancer' ? sourceRangesOf(store.facts, service, family) : undefined;
-  const gated =
-    frontend.kind !== 'ClusterIP' &&
-    service.externalTrafficPolicy === 'Local' &&
-    loop.desired.row('filterLists', 'uplink') !== undefined;
   return {
     kind: frontend.kind,
     frontend: formatFrontend({ ...frontend, protocol: port.protocol }),
     answer: answerOf(desired),
     backends: desired?.backends.map((one) => formatSocketAddress(one.ip, one.port)) ?? [],
     allowed: ranges === undefined ? 'everybody' : ranges.join(', ') || 'nobody',
-    localOnly: gated,
+    note: noteOf(store.facts, service, port, at, answerOf(desired)),
     affinityEpoch: desired?.affinityEpoch,
     status: failure !== undefined || taken ? 'failed' : same ? 'done' : 'pending',
     error: taken
       ? `${desired.service} has this frontend`
       : failure === undefined
         ? ''
-        : `${errorText(failure.error)} (tried ${failure.attempts} times)`,
+        : `${errorText(failure.error)} (tried ${failure.attempts} times, ${nextTry(failure.retryAtMs)})`,
   };
+}
+
+function nextTry(atMs: number): string {
+  const seconds = Math.ceil((atMs - realClock.monotonic()) / 1000);
+  return seconds > 0 ? `next try in ${seconds} s` : 'next try now';
+}
+
+/** Why a client is not served, or not every client. */
+function noteOf(
+  facts: Store['facts'],
+  service: Service,
+  port: ServicePort,
+  { frontend, family }: { readonly frontend: Frontend; readonly family: 4 | 6 },
+  answer: ExplainedFrontend['answer'],
+): string {
+  if (answer === 'refused') return 'no endpoint can take a connection';
+  if (answer === 'dropped') return 'internalTrafficPolicy Local, and no endpoint on this node';
+  if (frontend.kind === 'ClusterIP' || service.externalTrafficPolicy !== 'Local') return '';
+  const { local } = backendsOfPort(facts, service, port, family);
+  return local.length > 0
+    ? ''
+    : 'from outside the gate drops: externalTrafficPolicy Local, and no endpoint on this node';
 }
 
 function answerOf(row: TranslationRow | undefined): ExplainedFrontend['answer'] {
@@ -169,26 +190,53 @@ function answerOf(row: TranslationRow | undefined): ExplainedFrontend['answer'] 
   return Object.values(dropAddresses).includes(first) ? 'dropped' : 'endpoints';
 }
 
-/** Sessions that were opened to each `address port protocol`; undefined when there are too many. */
-async function sessionCounts(
-  parts: ExplainParts,
-): Promise<ReadonlyMap<string, number> | undefined> {
+/** Sessions by frontend (key of its row) and backend. */
+type Sessions = ReadonlyMap<string, ReadonlyMap<string, number>>;
+
+function sessionsTo(counts: ReadonlyMap<string, number> | undefined) {
+  const sessionsByBackend = [...(counts ?? [])]
+    .map(([backend, sessions]) => ({ backend, sessions }))
+    .sort((a, b) => b.sessions - a.sessions);
+  const openSessions = sessionsByBackend.reduce((sum, one) => sum + one.sessions, 0);
+  return { openSessions, sessionsByBackend };
+}
+
+/** Undefined when there are too many to read, or nobody to ask. */
+async function readSessions(parts: ExplainParts): Promise<Sessions | undefined> {
   const total = (await parts.stats.read([openSessions]))?.get(openSessions);
   const { connection } = parts.vpp;
   if (connection === undefined || (total?.kind === 'gauge' && total.value > sessionsMax))
     return undefined;
-  return countSessions(connection);
+  return countSessions((await connection.dump('cnat_session_dump', {})).map((one) => one.session));
 }
 
 const openSessions = '/cnat/sessions/total';
 
-async function countSessions(connection: VppConnection): Promise<ReadonlyMap<string, number>> {
-  const counts = new Map<string, number>();
-  for (const { session } of await connection.dump('cnat_session_dump', {})) {
-    const { addr, port, ip_proto: number } = session.tuple;
-    const protocol = { 6: 'TCP', 17: 'UDP', 132: 'SCTP' }[number as number];
-    const key = `${addr[1] ?? ''} ${swapped(port[1] ?? 0)} ${protocol ?? ''}`;
-    counts.set(key, (counts.get(key) ?? 0) + 1);
+/** VPP's CNAT_SESSION_IS_RETURN (src/plugins/cnat/cnat_session.h). */
+const isReturn = 16;
+
+type CnatSession = FieldsOf<'cnat_session_details'>['session'];
+
+/**
+ * Sessions by what the client asked for and who answers.
+ *
+ * VPP lists a flow as two sessions with one index: the first has the client's packet as it came
+ * (to the frontend), the other that of the answer (from the backend; cnat_rsession_create).
+ */
+export function countSessions(list: readonly CnatSession[]): Sessions {
+  const backends = new Map<number, string>();
+  for (const { tuple, flags, ts_index: index } of list)
+    if ((flags & isReturn) !== 0)
+      backends.set(index, formatSocketAddress(tuple.addr[0] ?? '', swapped(tuple.port[0] ?? 0)));
+  const counts = new Map<string, Map<string, number>>();
+  for (const { tuple, flags, ts_index: index } of list) {
+    if ((flags & isReturn) !== 0) continue;
+    const { addr, port, ip_proto: protocol } = tuple;
+    const key = `${addr[1] ?? ''} ${swapped(port[1] ?? 0)} ${protocolName(protocol)}`;
+    const backend = backends.get(index) ?? 'unknown';
+    const byBackend = counts.get(key) ?? new Map<string, number>();
+    byBackend.set(backend, (byBackend.get(backend) ?? 0) + 1);
+    counts.set(key, byBackend);
   }
   return counts;
 }

@@ -20,7 +20,7 @@ import { sessionTargets, switchScan } from '../vpp/drivers/sessions.ts';
 import type { VppTarget } from '../vpp/target.ts';
 import { watchAffinity } from './affinity.ts';
 import { serveControl } from './control.ts';
-import { reportProblems } from './events.ts';
+import { reportProblems, uidOfObject } from './events.ts';
 import { serveHealth } from './health.ts';
 import type { createLog } from './log.ts';
 import type { Loop } from './loop.ts';
@@ -113,11 +113,13 @@ export function startEvents(
     readonly log: Log;
     readonly signal: AbortSignal;
     readonly allProblems: () => readonly Problem[];
+    readonly store: Store;
   },
 ) {
   const { log, signal } = parts;
   const client = createKubeClient(access, clock);
-  const events = createEventWriter({ client, clock, signal, log, nodeName });
+  const uidOf = (object: string) => uidOfObject(parts.store.facts, object);
+  const events = createEventWriter({ client, clock, signal, log, nodeName, uidOf });
   const reporting = reportProblems(events, parts.allProblems, { clock, signal });
   return {
     announce: events.announce,

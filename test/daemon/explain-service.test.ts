@@ -56,7 +56,7 @@ describe('the explanation of a Service', () => {
     );
     const text = formatExplanation(found);
     assert.match(text, /^d\/web: 2 of 2 frontends are not in force\n/);
-    assert.match(text, /10\.96\.0\.10:80\/tcp +ClusterIP +1 endpoints +everybody +pending/);
+    assert.match(text, /10\.96\.0\.10:80\/tcp +ClusterIP +1 endpoint +everybody +pending/);
     assert.match(text, /affinity ClientIP 60 s/);
     assert.match(text, /Service\/d\/web +spec +is odd/);
   });
