@@ -440,9 +440,10 @@ const cases: readonly Case[] = [
       const out = await s.send('pod1', ping('fd10:1::11', '2001:db8:5::9'));
       const id = Number(/id (\d+)$/.exec(out[0] ?? '')?.[1]);
       const back = await s.send('uplink', ping('2001:db8:5::9', '2001:db8::1', id, true));
-      return [...out.map((line) => line.replace(/id \d+$/, 'id *')), `${back.length} answers`];
+      const pod = back.filter((line) => line.startsWith('pod1'));
+      return [...out.map((line) => line.replace(/id \d+$/, 'id *')), ...pod];
     },
-    expect: ['uplink: 2001:db8::1 > 2001:db8:5::9 echo 128 id *', '0 answers'],
+    expect: ['uplink: 2001:db8::1 > 2001:db8:5::9 echo 128 id *'],
   },
   {
     name: 'a defect: IPv6 addresses with equal low 32 bits are taken for a hairpin',
