@@ -28,6 +28,8 @@ export interface ChurnAnswer {
   readonly times: readonly (readonly [number, number])[];
   /** Resident memory once a second, MB. */
   readonly rssMb: readonly number[];
+  /** Alive after a full collection before the churn and after it, MB. */
+  readonly liveMb: readonly number[];
   /** How late the event loop of the child was, ms. */
   readonly loopMs: { readonly p99: number; readonly max: number };
   /** Of kubeproxy_network_programming_duration_seconds. */
@@ -82,6 +84,7 @@ function figuresOf(sent: ChurnAnswer, inForce: ChurnAnswer, heapMb: number[]): F
   const p99 = percentile(latencies, 0.99);
   const mean = latencies.reduce((sum, one) => sum + one, 0) / latencies.length;
   const metricMs = (inForce.metric.sum / inForce.metric.count) * 1000;
+  const [before = 0, after = 0] = inForce.liveMb;
   const late = (one: ChurnAnswer) => `${duration(one.loopMs.p99)} (at most ${one.loopMs.max} ms)`;
   const figures = [
     figure(
@@ -101,6 +104,12 @@ function figuresOf(sent: ChurnAnswer, inForce: ChurnAnswer, heapMb: number[]): F
       { atMost: 0.1 },
     ),
     growth('resident memory of the daemon', inForce.rssMb),
+    figure(
+      "the daemon's live heap after the churn",
+      { measured: `${after.toFixed(1)} MB`, limit: `${before.toFixed(1)} MB before it` },
+      after / before,
+      { atMost: 1.1 },
+    ),
   ];
   if (heapMb.length > 0) figures.push(growth("VPP's main heap", heapMb));
   return figures;
