@@ -10,6 +10,7 @@ import { addrFromIp } from '../emulator/address.ts';
 import { createEmulator, type Emulator } from '../emulator/emulator.ts';
 import { buildIp, icmpMessage, TcpFlag, tcpSegment, udpSegment } from '../emulator/packet/build.ts';
 import type { Store } from '../model/store.ts';
+import { gatedBy } from '../proxy/gate.ts';
 import { createVppTarget, requiredMessages } from '../vpp/target.ts';
 import type { Loop } from './loop.ts';
 
@@ -29,13 +30,40 @@ export async function traceRows(
   if (source === undefined || target === undefined)
     return { steps: [], verdict: 'source and destination must be addresses' };
   await using emulator = createEmulator({ anyHostInterface: true });
-  await replay(emulator, relevantRows(loop, source, target));
+  const filters = await replay(emulator, relevantRows(loop, source, target));
   const entry = entryOf(store, source);
   const walk = emulator.inject(`kvr:${entry}`, packetOf(request, source, target));
-  const steps = walk.steps.map((step) => ({ at: step.node, what: step.text }));
+  const steps = walk.steps.map(({ node, text }) => ({ at: node, what: named(text, filters) }));
   const out = walk.outputs.map((output) => `leaves by ${output.interface}`);
-  const verdict = out.length > 0 ? out.join(', ') : 'dropped';
+  const verdict = out.length > 0 ? out.join(', ') : dropText(store, steps, request, target);
   return { steps: [{ at: entry, what: 'enters' }, ...steps], verdict };
+}
+
+const aclPattern = /^ACL (\d+) rule (\d+)/;
+const denyPattern = /^filter (\S+) rule \d+: deny$/;
+
+/** The data plane knows filters by number, people by name. */
+function named(text: string, filters: ReadonlyMap<number, string>): string {
+  return text.replace(aclPattern, (all, index: string, rule: string) => {
+    const name = filters.get(Number(index));
+    return name === undefined ? all : `filter ${name} rule ${rule}`;
+  });
+}
+
+/** On whose behalf a packet ends, where a filter of the gate ended it. */
+function dropText(
+  store: Store,
+  steps: TraceView['steps'],
+  { port, protocol }: TraceRequest,
+  vip: Ip,
+): string {
+  const filter = steps.map((step) => denyPattern.exec(step.what)?.[1]).find((name) => name);
+  if (filter === undefined) return 'dropped';
+  const to = { vip, port, protocol: protocol.toUpperCase() };
+  const gated = gatedBy(store.facts, filter, to);
+  return gated === undefined
+    ? `dropped by filter ${filter}`
+    : `dropped by the gate: ${gated.why} of ${gated.service}`;
 }
 
 type RowsByStage = ReadonlyMap<Stage, readonly unknown[]>;
@@ -86,7 +114,8 @@ function onLinkNeighbours(addresses: readonly Ip[], rows: RowsByStage): Neighbou
     .map((address) => ({ interface: uplinkName, ip: address, mac: '02:00:5e:00:53:01' }));
 }
 
-async function replay(emulator: Emulator, rows: RowsByStage): Promise<void> {
+/** Writes the rows; the names of filters by their numbers. */
+async function replay(emulator: Emulator, rows: RowsByStage): Promise<ReadonlyMap<number, string>> {
   const stop = new AbortController();
   await using target = createVppTarget({
     connect: (signal) =>
@@ -110,6 +139,7 @@ async function replay(emulator: Emulator, rows: RowsByStage): Promise<void> {
     const driver = target.drivers.find((one) => one.table.name === stage);
     if (changes.length > 0) await driver?.apply(changes, stop.signal);
   }
+  return new Map([...(target.handles?.filters ?? [])].map(([name, index]) => [index, name]));
 }
 
 /** The interface by which packets of a source come in. */

@@ -60,6 +60,41 @@ function filterName(reason: GateReason, bucket: number): string {
   return `gate-${reason}-${bucket}`;
 }
 
+/** The Service on whose behalf a filter drops what is sent to a frontend, and why; for people. */
+export function gatedBy(
+  facts: Facts,
+  filter: string,
+  to: Pick<Frontend, 'vip' | 'port'> & { readonly protocol: string },
+): { readonly service: string; readonly why: string } | undefined {
+  for (const reason of reasons)
+    for (const [bucket, keys] of facts.gated[reason]) {
+      if (filterName(reason, bucket) !== filter) continue;
+      const service = [...keys].find((key) => answersAt(facts, facts.services.get(key), to));
+      if (service !== undefined) return { service, why: whyTexts[reason] };
+    }
+  return undefined;
+}
+
+const whyTexts: { readonly [R in GateReason]: string } = {
+  ranges: 'loadBalancerSourceRanges',
+  local: 'externalTrafficPolicy Local without an endpoint on this node',
+};
+
+function answersAt(
+  facts: Facts,
+  service: Service | undefined,
+  to: Pick<Frontend, 'vip' | 'port'> & { readonly protocol: string },
+): boolean {
+  return (service?.ports ?? []).some(
+    (port) =>
+      service !== undefined &&
+      port.protocol === to.protocol &&
+      frontendsOfPort(facts, service, port, familyOf(to.vip)).some(
+        (one) => one.vip === to.vip && one.port === to.port,
+      ),
+  );
+}
+
 /** Ends every list: what no Service forbids goes on. */
 const permitAll: FilterRow = {
   name: 'permit-all',
