@@ -235,9 +235,30 @@ function podViews(parts: Observed): PodView[] {
   });
 }
 
+/** What a row of each table is, for people. */
+const rowWords: { readonly [S in Stage]: string } = {
+  interfaces: 'interface',
+  tunnels: 'tunnel to a node',
+  addresses: 'address of an interface',
+  neighbours: 'neighbour',
+  punts: "way to the host's network stack",
+  nat: 'addresses for masquerading',
+  natExclusions: 'prefix that is not masqueraded',
+  filters: 'filter',
+  filterLists: 'filters of an interface',
+  natInterfaces: 'translation on an interface',
+  routes: 'route',
+  sessionPauses: 'pause of the session scan',
+  translations: 'frontend of a Service',
+  linkStates: 'state of an interface',
+  bgpServer: 'BGP server',
+  bgpPeers: 'BGP peer',
+  bgpPaths: 'BGP path',
+};
+
 function problemViews(parts: Observed): ErrorView[] {
   const failures = [...parts.loop.reconciler.failures()].map((failure) => ({
-    object: failure.stage,
+    object: rowWords[failure.stage],
     field: failure.key,
     reason: `${errorText(failure.error)} (tried ${failure.attempts} times)`,
   }));
