@@ -231,7 +231,8 @@ function requestedIps(service: Service): {
   readonly ips: readonly Ip[];
   readonly problems: Problem[];
 } {
-  const text = annotation(service, requestAnnotations) ?? service.requestedIp;
+  const name = requestAnnotations.find((one) => service.annotations[one] !== undefined);
+  const text = (name === undefined ? undefined : service.annotations[name]) ?? service.requestedIp;
   const problems: Problem[] = [];
   const ips: Ip[] = [];
   for (const part of text.split(',').map((one) => one.trim())) {
@@ -241,7 +242,7 @@ function requestedIps(service: Service): {
     else
       problems.push({
         object: `Service/${service.key}`,
-        field: `metadata.annotations[${requestAnnotations[0]}]`,
+        field: name === undefined ? 'spec.loadBalancerIP' : `metadata.annotations[${name}]`,
         reason: `${JSON.stringify(part)} is no address; it is not asked for`,
       });
   }
