@@ -134,6 +134,7 @@ async function run(
   reconciler: Reconciler,
 ): Promise<void> {
   const { store, signal, clock } = options;
+  const sessions = watchSessions(options.targets);
   while (!signal.aborted) {
     const startMs = clock.monotonic();
     state.roundStartMs = startMs;
@@ -141,7 +142,7 @@ async function run(
     planChanges(desired, snapshot);
     const mayDelete = (stage: Stage) =>
       (deleteNeeds[stage] ?? always).every((kind) => snapshot.synced.has(kind));
-    const sessions = options.targets.map((target) => target.sessionChanged());
+    sessions.look();
     try {
       const result = await reconciler.round({ signal, mayDelete });
       state.lastRoundMs = clock.now();
@@ -152,7 +153,7 @@ async function run(
       return;
     }
     state.roundStartMs = undefined;
-    await nextReason(options, reconciler, sessions);
+    await nextReason(options, reconciler, sessions.changed());
     state.pendingSinceMs ??= clock.now();
   }
 }
@@ -167,11 +168,43 @@ function recordApplied(state: State, revision: number): void {
   }
 }
 
+/**
+ * Tells when a target's session changed since the last look. Each promise of a target gets one
+ * reaction and is never raced itself: it lives as long as the session, and would keep what every
+ * single round left at it.
+ */
+function watchSessions(targets: readonly Target[]) {
+  const watched = new Map<Target, Promise<void>>();
+  let hasChanged = false;
+  let wake = () => {};
+  const onChange = () => {
+    hasChanged = true;
+    wake();
+  };
+  return {
+    look(): void {
+      hasChanged = false;
+      for (const target of targets) {
+        const next = target.sessionChanged();
+        if (watched.get(target) === next) continue;
+        watched.set(target, next);
+        void next.then(onChange);
+      }
+    },
+    changed(): Promise<void> {
+      if (hasChanged) return Promise.resolve();
+      return new Promise((resolve) => {
+        wake = resolve;
+      });
+    },
+  };
+}
+
 /** Waits for the first reason for another round. */
 async function nextReason(
   { store, clock, signal }: LoopOptions,
   reconciler: Reconciler,
-  sessions: readonly Promise<void>[],
+  sessionsChanged: Promise<void>,
 ): Promise<void> {
   const retryMs = reconciler.nextRetryMs();
   let timer: { cancel(): void } | undefined;
@@ -184,7 +217,7 @@ async function nextReason(
     if (retryMs !== undefined)
       timer = clock.after(Math.max(1, retryMs - clock.monotonic()), resolve);
   });
-  await Promise.race([store.changed(), retry, aborted, ...sessions]);
+  await Promise.race([store.changed(), retry, aborted, sessionsChanged]);
   timer?.cancel();
   signal.removeEventListener('abort', abort);
 }
