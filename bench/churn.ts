@@ -28,7 +28,7 @@ export interface ChurnAnswer {
   readonly times: readonly (readonly [number, number])[];
   /** Resident memory once a second, MB. */
   readonly rssMb: readonly number[];
-  /** Alive after a full collection before the churn and after it, MB. */
+  /** Alive after a full collection: after 5 s of churn, and after all of it, MB. */
   readonly liveMb: readonly number[];
   /** How late the event loop of the child was, ms. */
   readonly loopMs: { readonly p99: number; readonly max: number };
@@ -106,7 +106,7 @@ function figuresOf(sent: ChurnAnswer, inForce: ChurnAnswer, heapMb: number[]): F
     growth('resident memory of the daemon', inForce.rssMb),
     figure(
       "the daemon's live heap after the churn",
-      { measured: `${after.toFixed(1)} MB`, limit: `${before.toFixed(1)} MB before it` },
+      { measured: `${after.toFixed(1)} MB`, limit: `${before.toFixed(1)} MB after 5 s` },
       after / before,
       { atMost: 1.1 },
     ),
