@@ -39,7 +39,7 @@ const retryMs = 500;
 /** Tries of CNI DEL: 30 s with the pauses between them. */
 const deleteAttempts = 60;
 /** A pod being deleted serves on for this long, so that every node hears of it first. */
-const drainMs = 1500;
+const drainMs = 3000;
 
 /** Starts a pod and keeps trying until `signal`. */
 export function startPod(

@@ -56,6 +56,8 @@ describe('the projection of a Service', () => {
       internalTrafficPolicy: 'Cluster',
       externalTrafficPolicy: 'Cluster',
       healthCheckNodePort: 0,
+      loadBalancerClass: '',
+      requestedIp: '',
       affinitySeconds: 0,
       createdMs: 0,
     });
