@@ -21,7 +21,7 @@ import {
   valueExists,
 } from '../session.ts';
 import { unspecified } from './addresses.ts';
-import { closeGate } from './gates.ts';
+import { attachGate, closeGate, gateState } from './gates.ts';
 import { forgetGate } from './nat-interfaces.ts';
 
 /**
@@ -253,6 +253,8 @@ async function removeInterface(
 ): Promise<void> {
   const swIfIndex = session.handles.interfaces.get(name);
   if (swIfIndex === undefined) return;
+  // VPP keeps the attachment to a gate, and gives the number to the next interface.
+  await attachGate(session, await gateState(session), swIfIndex, undefined);
   if (from?.kind === 'loopback') await deleteLoopback(session, swIfIndex);
   else if (from?.kind === 'tap')
     await session.connection.request('tap_delete_v2', { sw_if_index: swIfIndex });
