@@ -70,8 +70,12 @@ export function guardRequest<N extends MessageName>(
 
 /** Learns from what VPP answered. */
 export function learnReply(name: MessageName, retval: number, state: HazardState): void {
-  const sets = name === 'cnat_set_snat_addresses' || name === 'cnat_set_snat_addresses_v2';
-  if (sets && retval === 0) state.snatAddressesSet = true;
+  const tells =
+    name === 'cnat_set_snat_addresses' ||
+    name === 'cnat_set_snat_addresses_v2' ||
+    // Of a VPP that was never told any, the answer is an error (-30).
+    name === 'cnat_get_snat_addresses';
+  if (tells && retval === 0) state.snatAddressesSet = true;
 }
 
 type Translation = FieldsOf<'cnat_translation_update'>['translation'];

@@ -1,4 +1,5 @@
 import { basename } from 'node:path';
+import { adoptionTitle, checkAdoption } from './adoption.ts';
 import { readScenario, runScenario, scenarioFiles, wireInterfaces } from './run.ts';
 import { createEmbeddedWire } from './wire.ts';
 
@@ -10,4 +11,9 @@ describe('scenarios on the embedded data plane', () => {
       await runScenario(scenario, wire);
     });
   }
+
+  it(adoptionTitle, async () => {
+    await using wire = await createEmbeddedWire(wireInterfaces);
+    await checkAdoption(wire);
+  });
 });

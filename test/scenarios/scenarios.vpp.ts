@@ -1,4 +1,5 @@
 import { basename } from 'node:path';
+import { adoptionTitle, checkAdoption } from './adoption.ts';
 import { readScenario, runScenario, scenarioFiles, wireInterfaces } from './run.ts';
 import { createVppWire } from './wire.ts';
 
@@ -11,4 +12,9 @@ describe('scenarios on VPP', function () {
       await runScenario(scenario, wire);
     });
   }
+
+  it(adoptionTitle, async () => {
+    await using wire = await createVppWire(process.env.VPP_BIN ?? '', wireInterfaces);
+    await checkAdoption(wire);
+  });
 });
