@@ -50,6 +50,15 @@ export function startPools(options: PoolOptions): AddressPools {
   let leading = false;
   const current = () => (store.facts.config.get('config') ?? config).loadBalancer;
 
+  let parsedFrom: Config['loadBalancer']['pools'] | undefined;
+  let parsed: Pool[] = [];
+  const pools = () => {
+    const { pools: configs } = current();
+    if (configs !== parsedFrom) parsed = poolsOf(configs);
+    parsedFrom = configs;
+    return parsed;
+  };
+
   async function lead(until: AbortSignal): Promise<void> {
     leading = true;
     log.info({ lease: leaseName }, 'gives addresses to load balancers');
@@ -57,7 +66,7 @@ export function startPools(options: PoolOptions): AddressPools {
       await allocateAddresses(
         {
           facts: store.facts,
-          pools: () => poolsOf(current().pools),
+          pools,
           loadBalancerClass: () => current().class,
           write: (key, ips, limit) => writeServiceStatus(client, key, ips, limit),
           changes: changes.next,

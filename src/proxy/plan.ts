@@ -1,4 +1,4 @@
-import { hostPrefix } from '../core/ip.ts';
+import { hostPrefix, prefixContains, prefixOf } from '../core/ip.ts';
 import type { Problem } from '../core/problem.ts';
 import { emptyPlan, type Plan, type Planner } from '../desired/plan.ts';
 import type { Backend, RouteRow, SessionPauseRow, TranslationRow } from '../desired/rows.ts';
@@ -20,7 +20,14 @@ export const servicePlanner: Planner<Facts, ChangedKeys> = {
     const own = facts.config.get('config')?.nodeName;
     if (own !== undefined && changed.nodes?.has(own)) return 'all';
     const epochs = [...(changed.affinityEpochs ?? [])].map(serviceOfEpoch);
-    return new Set([...(changed.services ?? []), ...(changed.slicesOf ?? []), ...epochs]);
+    // Whether an outside address is that of another node.
+    const outside = changed.nodes === undefined ? [] : servicesOutside(facts);
+    return new Set([
+      ...(changed.services ?? []),
+      ...(changed.slicesOf ?? []),
+      ...epochs,
+      ...outside,
+    ]);
   },
   plan(facts, owner) {
     const service = facts.services.get(owner);
@@ -72,7 +79,7 @@ function planPort(
     const chosen = choose(service, frontend, backends, family);
     rows.translations.push({ vip, port: number, ...common, nodeAddress, backends: chosen });
     // Other ports of the address must not follow the default route back to where they came from.
-    if (frontend.kind !== 'ClusterIP' && !nodeAddress && !hasRoute(rows.routes, frontend))
+    if (needsRoute(facts, frontend) && !hasRoute(rows.routes, frontend))
       rows.routes.push({ prefix: hostPrefix(vip), paths: [{ kind: 'reject' }] });
   }
   const drainSeconds = facts.config.get('config')?.services.drainSeconds ?? 0;
@@ -86,6 +93,21 @@ function planPort(
       // Without their number, which changes all the time: each reason is an Event of its own.
       reason: `has more than ${maxBackends} endpoints; this node uses ${maxBackends} of them`,
     });
+}
+
+/** Services with addresses that are not the cluster's own. */
+function servicesOutside(facts: Facts): string[] {
+  const outside: string[] = [];
+  for (const service of facts.services.values())
+    if (service.ingress.length + service.externalIps.length > 0) outside.push(service.key);
+  return outside;
+}
+
+/** Not where somebody is: a node's address, of this node or another, or one on the uplink's link. */
+function needsRoute(facts: Facts, { kind, vip, nodeAddress }: Frontend): boolean {
+  if (kind === 'ClusterIP' || nodeAddress || facts.nodeOf.has(vip)) return false;
+  const uplink = facts.uplink.get('uplink')?.addresses ?? [];
+  return !uplink.some(({ ip, length }) => prefixContains(prefixOf(ip, length), vip));
 }
 
 function hasRoute(routes: readonly RouteRow[], { vip }: Frontend): boolean {

@@ -23,7 +23,7 @@ const serviceCommit = fc
     type: fc.constantFrom('ClusterIP' as const, 'LoadBalancer' as const, 'ExternalName' as const),
     ingress: fc.subarray(['203.0.113.5', '203.0.113.6', '10.96.0.2']),
     mode: fc.constantFrom('VIP' as const, 'Proxy' as const),
-    externalIps: fc.subarray(['203.0.113.5', '192.0.2.1', '198.51.100.1']),
+    externalIps: fc.subarray(['203.0.113.5', '192.0.2.1', '192.0.2.2', '198.51.100.3']),
     sourceRanges: fc.subarray(['198.51.100.0/24', '2001:db8::/32', 'nonsense']),
     affinitySeconds: fc.constantFrom(0, 60),
     keep,
@@ -133,7 +133,7 @@ const otherCommit = fc.oneof(
         ...config,
         services: {
           ...config.services,
-          externalIpRanges: [prefix('203.0.113.0/24'), prefix('192.0.2.0/24')],
+          externalIpRanges: ['203.0.113.0/24', '192.0.2.0/24', '198.51.100.0/24'].map(prefix),
           strictSourceRanges: true,
           drainSeconds: 0,
         },
