@@ -25,6 +25,14 @@ export function frontendsOfPort(
   const clusterIps = service.clusterIps.filter((vip) => familyOf(vip) === family);
   // A Service of one family has no frontend in the other (KP-26), a headless one has none.
   if (clusterIps.length === 0) return [];
+  // Nearly every Service.
+  if (port.nodePort === 0 && isInternal(service))
+    return clusterIps.map((vip) => ({
+      kind: 'ClusterIP',
+      vip,
+      port: port.port,
+      nodeAddress: false,
+    }));
   const own = ownAddresses(facts);
   const frontends = new Map<string, Frontend>();
   const add = (kind: Frontend['kind'], vips: readonly Ip[], number: number) => {
@@ -42,6 +50,10 @@ export function frontendsOfPort(
   add('LoadBalancer', loadBalancerIps(facts, service), port.port);
   add('ExternalIP', externalIps(facts, service), port.port);
   return [...frontends.values()];
+}
+
+function isInternal({ ingress, externalIps }: Service): boolean {
+  return ingress.length + externalIps.length === 0;
 }
 
 /** Addresses of the node. */
@@ -83,8 +95,9 @@ function isInside(address: Ip, ranges: readonly Prefix[]): boolean {
 
 /** What the users of a Service should know about its addresses. */
 export function frontendProblems(facts: Facts, service: Service): Problem[] {
-  const object = `Service/${service.key}`;
   const problems: Problem[] = [];
+  if (isInternal(service)) return problems;
+  const object = `Service/${service.key}`;
   const served = new Set(externalIps(facts, service));
   for (const [i, vip] of service.externalIps.entries())
     if (!served.has(vip))
