@@ -69,7 +69,7 @@ export function startPools(options: PoolOptions): AddressPools {
           pools,
           loadBalancerClass: () => current().class,
           write: (key, ips, limit) => writeServiceStatus(client, key, ips, limit),
-          changes: changes.next,
+          changes,
           clock,
           onProblems: (found) => {
             problems = found;
@@ -148,16 +148,18 @@ function createChanges() {
       if (changed.config || changed.namespaces || changed.nodes) everything = true;
       if (keys.size > 0 || everything) wake?.();
     },
-    async next(signal: AbortSignal): Promise<ReadonlySet<string> | 'all'> {
-      if (keys.size === 0 && !everything)
-        await new Promise<void>((resolve, reject) => {
-          const abort = () => reject(signal.reason);
-          signal.addEventListener('abort', abort, { once: true });
-          wake = () => {
-            signal.removeEventListener('abort', abort);
-            resolve();
-          };
-        });
+    async wait(signal: AbortSignal): Promise<void> {
+      if (keys.size > 0 || everything) return;
+      await new Promise<void>((resolve, reject) => {
+        const abort = () => reject(signal.reason);
+        signal.addEventListener('abort', abort, { once: true });
+        wake = () => {
+          signal.removeEventListener('abort', abort);
+          resolve();
+        };
+      });
+    },
+    take(): ReadonlySet<string> | 'all' {
       const taken = everything ? ('all' as const) : keys;
       keys = new Set();
       everything = false;
@@ -167,5 +169,8 @@ function createChanges() {
 }
 
 async function whenTrue(test: () => boolean, changes: Changes, signal: AbortSignal) {
-  while (!test()) await changes.next(signal);
+  while (!test()) {
+    await changes.wait(signal);
+    changes.take();
+  }
 }

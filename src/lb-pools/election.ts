@@ -42,6 +42,8 @@ export async function runElection(options: ElectionOptions): Promise<void> {
   const { clock, signal, identity } = options;
   let seen: { readonly version: string; readonly atMs: number } | undefined;
   while (!signal.aborted) {
+    // Of a thousand nodes one leads: the others ask only when the Lease could have run out.
+    let pauseMs = retryMs;
     try {
       const lease = await options.store.read(signal);
       if (lease !== undefined && lease.resourceVersion !== seen?.version)
@@ -52,11 +54,12 @@ export async function runElection(options: ElectionOptions): Promise<void> {
         lease.holder === identity ||
         clock.monotonic() - (seen?.atMs ?? 0) >= lease.durationSeconds * 1000;
       if (expired) await lead(options, lease);
+      else pauseMs = (seen?.atMs ?? 0) + lease.durationSeconds * 1000 - clock.monotonic();
     } catch (error) {
       if (!signal.aborted) options.onError(error);
     }
     // Ends early by the signal only, which the loop sees next.
-    await sleep(clock, retryMs, signal).catch(() => undefined);
+    await sleep(clock, Math.max(retryMs, pauseMs), signal).catch(() => undefined);
   }
 }
 

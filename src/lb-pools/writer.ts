@@ -9,14 +9,21 @@ import type { Pool } from './pools.ts';
 /** Writes the addresses of one Service into its status; rejects when it changed meanwhile. */
 export type WriteStatus = (key: string, ips: readonly Ip[], signal: AbortSignal) => Promise<void>;
 
+/** Keys of Services that changed, for one who takes them. */
+export interface ServiceChanges {
+  /** Resolves when there is something to take; rejects when the signal aborts first. */
+  wait(signal: AbortSignal): Promise<void>;
+  /** `'all'` when everything may have changed. */
+  take(): ReadonlySet<string> | 'all';
+}
+
 export interface AllocationOptions {
   readonly facts: Facts;
   readonly pools: () => readonly Pool[];
   /** `spec.loadBalancerClass` of the Services that are ours; '' for those without one. */
   readonly loadBalancerClass: () => string;
   readonly write: WriteStatus;
-  /** Resolves with the keys of Services that changed; `'all'` when everything may have. */
-  readonly changes: (signal: AbortSignal) => Promise<ReadonlySet<string> | 'all'>;
+  readonly changes: ServiceChanges;
   readonly clock: Clock;
   readonly onProblems: (problems: readonly Problem[]) => void;
   readonly onAllocated: (key: string, ips: readonly Ip[]) => void;
@@ -38,46 +45,40 @@ export async function allocateAddresses(
   let keys: Iterable<string> = facts.services.keys();
   const failed = new Set<string>();
   while (!signal.aborted) {
-    const before = addressCount(facts);
     const decisions = allocator.decide(keys);
     await writeAll(options, decisions, failed, signal);
     options.onProblems([...allocator.waiting.values()].flat());
-    const changed = await nextChanges(options, failed, signal);
-    if (changed === undefined) return;
-    // Somebody may have given back what others wait for.
-    const freed = changed === 'all' || addressCount(facts) < before;
+    if (!(await untilChanged(options, failed.size > 0, signal))) return;
+    const changed = options.changes.take();
+    // Whoever waits is asked again: what changed may have given an address back.
     keys =
       changed === 'all'
         ? [...facts.services.keys()]
-        : new Set([...changed, ...failed, ...(freed ? allocator.waiting.keys() : [])]);
+        : new Set([...changed, ...failed, ...allocator.waiting.keys()]);
     failed.clear();
   }
 }
 
-function addressCount(facts: Facts): number {
-  let count = 0;
-  for (const service of facts.services.values()) count += service.ingress.length;
-  return count;
-}
-
-async function nextChanges(
+/** Waits for a change, or for the next try; false when the work is over. */
+async function untilChanged(
   options: AllocationOptions,
-  failed: ReadonlySet<string>,
+  retry: boolean,
   signal: AbortSignal,
-): Promise<ReadonlySet<string> | 'all' | undefined> {
+): Promise<boolean> {
   const stop = new AbortController();
   const either = AbortSignal.any([signal, stop.signal]);
-  const waits: Promise<ReadonlySet<string> | 'all'>[] = [options.changes(either)];
-  if (failed.size > 0)
-    waits.push(sleep(options.clock, retryMs, either).then(() => new Set<string>()));
+  const waits = [options.changes.wait(either)];
+  if (retry) waits.push(sleep(options.clock, retryMs, either));
+  // The one that loses ends by the signal, which is no error.
+  for (const wait of waits) wait.catch(() => undefined);
   try {
-    return await Promise.race(waits);
+    await Promise.race(waits);
+    return true;
   } catch (error) {
-    if (signal.aborted) return undefined;
+    if (signal.aborted) return false;
     throw error;
   } finally {
     stop.abort(new Error('something changed'));
-    for (const wait of waits) wait.catch(() => undefined);
   }
 }
 

@@ -188,7 +188,8 @@ function planLists(facts: Facts): { filters?: FilterRow[]; filterLists?: FilterL
   const local = names('local');
   if (ranges.length + local.length === 0 || !facts.uplink.has(uplinkName)) return {};
   const lists: FilterListRow[] = [
-    { interface: uplinkName, input: [...ranges, ...local, permitAll.name] },
+    // Policy Local only forbids, and so comes first: ranges permit, and the first match decides.
+    { interface: uplinkName, input: [...local, ...ranges, permitAll.name] },
   ];
   if (ranges.length > 0)
     for (const name of [hostName, ...podInterfaces(facts)])

@@ -112,6 +112,8 @@ describe('address pools on a cluster', function () {
       await until(() => addressOf('a') === '203.0.113.1 VIP');
       assert.equal(nodes.filter((one) => one.pools.leading).length, 1, 'one leads');
       const leader = nodes.findIndex((one) => one.pools.leading);
+      // The Event follows the status that `until` saw.
+      await until(() => (nodes[leader]?.announced.length ?? 0) > 0);
       assert.equal(nodes[leader]?.announced[0]?.event, 'AddressAllocated');
       const [gone] = nodes.splice(leader, 1);
       await gone?.[Symbol.asyncDispose]();
