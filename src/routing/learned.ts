@@ -6,7 +6,7 @@ import { sortPaths } from '../desired/tables.ts';
 import type { Config } from '../model/config.ts';
 import type { Uplink } from '../model/facts.ts';
 import type { ChangedKeys, Facts } from '../model/store.ts';
-import { needsTunnel } from './nodes.ts';
+import { needsTunnel } from './tunnels.ts';
 import { isOnLink, isOwnAddress } from './uplink.ts';
 
 /**
