@@ -4,6 +4,7 @@ import { watchGobgp } from '../src/bgp/watch.ts';
 import { realClock as clock } from '../src/core/clock.ts';
 import { ip, prefix } from '../src/core/ip.ts';
 import { startLoop } from '../src/daemon/loop.ts';
+import { peerRow } from '../src/desired/bgp.ts';
 import type { Config } from '../src/model/config.ts';
 import type { Uplink } from '../src/model/facts.ts';
 import { createStore } from '../src/model/store.ts';
@@ -78,7 +79,7 @@ async function connectBoth(a: Speaker, b: Speaker, signal: AbortSignal): Promise
     [b, a],
   ] as const)
     await own.client.addPeer(
-      {
+      peerRow({
         address: ip(other.address),
         asn: 64_512,
         port,
@@ -87,7 +88,7 @@ async function connectBoth(a: Speaker, b: Speaker, signal: AbortSignal): Promise
         holdTimeSeconds: 90,
         passive: own === b,
         description: 'bench',
-      },
+      }),
       signal,
     );
 }

@@ -1,5 +1,5 @@
 import type { Clock } from '../core/clock.ts';
-import type { Ip } from '../core/ip.ts';
+import type { Ip, Prefix } from '../core/ip.ts';
 import type { BgpPeerRow, BgpServerRow } from '../desired/rows.ts';
 import { type Channel, callTimeoutMs, createChannel, tableTimeoutMs } from './channel.ts';
 import { type Dialect, dialect3, dialect4, type PeerState, type ServerState } from './dialect.ts';
@@ -26,7 +26,7 @@ export interface GobgpClient extends AsyncDisposable {
   stopBgp(signal: AbortSignal): Promise<void>;
   addPeer(row: BgpPeerRow, signal: AbortSignal): Promise<void>;
   updatePeer(row: BgpPeerRow, signal: AbortSignal): Promise<void>;
-  deletePeer(address: Ip, signal: AbortSignal): Promise<void>;
+  deletePeer(address: Ip | Prefix, signal: AbortSignal): Promise<void>;
   listPeers(signal: AbortSignal): Promise<readonly PeerState[]>;
   /** At most `pathsPerMessage` in a message; an error says nothing about which path it was. */
   applyPaths(changes: readonly PathChange[], signal: AbortSignal): Promise<void>;

@@ -1,6 +1,7 @@
 import * as gobgp3 from '../../proto/generated/gobgp3.ts';
 import * as gobgp4 from '../../proto/generated/gobgp4.ts';
-import { type Ip, parseIp } from '../core/ip.ts';
+import { type Ip, type Prefix, parseIp } from '../core/ip.ts';
+import { peerRow } from '../desired/bgp.ts';
 import type { BgpPeerRow, BgpServerRow } from '../desired/rows.ts';
 import type { GobgpVersion } from './path-codec.ts';
 
@@ -19,7 +20,7 @@ export interface Dialect {
   decodeGetBgp(reply: Uint8Array): ServerState;
   /** AddPeer and UpdatePeer. */
   peer(row: BgpPeerRow): Uint8Array;
-  deletePeer(address: Ip): Uint8Array;
+  deletePeer(address: Ip | Prefix): Uint8Array;
   listPeers(): Uint8Array;
   decodePeer(reply: Uint8Array): PeerState | undefined;
   listPaths(family: 4 | 6): Uint8Array;
@@ -206,7 +207,7 @@ function stateOf(peer: gobgp3.Peer | gobgp4.Peer, enabled: number): PeerState | 
   const sum = (field: 'received' | 'advertised') =>
     peer.afiSafis.reduce((total, entry) => total + (entry.state?.[field] ?? 0), 0);
   return {
-    row: {
+    row: peerRow({
       address,
       asn: peer.conf?.peerAsn ?? 0,
       port: peer.transport?.remotePort ?? 0,
@@ -215,7 +216,7 @@ function stateOf(peer: gobgp3.Peer | gobgp4.Peer, enabled: number): PeerState | 
       holdTimeSeconds: peer.timers?.config?.holdTime ?? 0,
       passive: peer.transport?.passiveMode ?? false,
       description: peer.conf?.description ?? '',
-    },
+    }),
     session: sessionStates[peer.state?.sessionState ?? 0] ?? 'unknown',
     enabled: peer.state?.adminState === enabled,
     upSince: peer.timers?.state?.uptime?.seconds ?? 0,

@@ -1,4 +1,5 @@
 import { familyOf, type Ip, ip, type Prefix, parseIp } from '../core/ip.ts';
+import { pathRow } from '../desired/bgp.ts';
 import type { BgpPathRow, BgpPeerRow, BgpServerRow } from '../desired/rows.ts';
 import { equalRows } from '../desired/table.ts';
 import { tables } from '../desired/tables.ts';
@@ -100,7 +101,7 @@ export function createPeerDriver(client: GobgpClient): Driver<BgpPeerRow> {
     }
   }
 
-  async function remove(address: Ip, signal: AbortSignal): Promise<void> {
+  async function remove(address: Ip | Prefix, signal: AbortSignal): Promise<void> {
     try {
       await client.deletePeer(address, signal);
     } catch (error) {
@@ -110,7 +111,7 @@ export function createPeerDriver(client: GobgpClient): Driver<BgpPeerRow> {
     latest.delete(address);
   }
 
-  async function hasPeer(address: Ip, signal: AbortSignal): Promise<boolean> {
+  async function hasPeer(address: Ip | Prefix, signal: AbortSignal): Promise<boolean> {
     return (await client.listPeers(signal)).some((peer) => peer.row.address === address);
   }
 
@@ -148,7 +149,10 @@ export function createPathDriver(client: GobgpClient): Driver<BgpPathRow> {
         for (const path of await client.listPaths(family, signal)) {
           if (path.neighbor !== undefined || path.withdrawn) continue;
           const { prefix, nextHop } = path;
-          held.push({ key: prefix, row: nextHop === undefined ? undefined : { prefix, nextHop } });
+          held.push({
+            key: prefix,
+            row: nextHop === undefined ? undefined : pathRow(prefix, nextHop),
+          });
         }
       }
       return held;

@@ -5,11 +5,17 @@ import { familyOf, type Prefix, prefixAddress, prefixContains } from '../core/ip
 import { type Parsed, parsed, rejected } from '../core/parsed.ts';
 import type { Problem } from '../core/problem.ts';
 import type { Config } from '../model/config.ts';
+import { peerSchema } from './bgp-schema.ts';
 import { type CheckedConfig, configSchema } from './schema.ts';
 
 /** A configuration, or everything that is wrong with the text. Also a `Parsed<Config>`. */
 export type ParsedConfig =
-  | { readonly ok: true; readonly value: Config }
+  | {
+      readonly ok: true;
+      readonly value: Config;
+      /** Of entries that were left out. */
+      readonly problems: readonly Problem[];
+    }
   | { readonly ok: false; readonly problem: string; readonly problems: readonly Problem[] };
 
 /** A ConfigMap holds at most 1 MiB (kubernetes.io/docs/concepts/configuration/configmap). */
@@ -33,11 +39,49 @@ export function parseConfig(
   if (typeof root !== 'object' || Array.isArray(root)) {
     return wrong([fileProblem('the file must be a mapping of keys to values')]);
   }
-  const result = configSchema.safeParse({ nodeName: defaultNodeName(env), ...root });
-  if (!result.success) return wrong(result.error.issues.flatMap(problemsOf));
+  const leftOut: Problem[] = [];
+  const result = configSchema.safeParse({
+    nodeName: defaultNodeName(env),
+    ...withGoodPeers(root as JsonObject, leftOut),
+  });
+  if (!result.success) return wrong([...result.error.issues.flatMap(problemsOf), ...leftOut]);
   const config: CheckedConfig = result.data;
   const problems = crossChecks(config);
-  return problems.length > 0 ? wrong(problems) : { ok: true, value: config };
+  return problems.length > 0 ? wrong(problems) : { ok: true, value: config, problems: leftOut };
+}
+
+type JsonObject = Readonly<Record<string, unknown>>;
+
+/** `root` without the entries of `bgp.peers` that are wrong: one bad neighbour is one neighbour. */
+function withGoodPeers(root: JsonObject, problems: Problem[]): JsonObject {
+  const { bgp } = root;
+  if (typeof bgp !== 'object' || bgp === null || !('peers' in bgp)) return root;
+  if (!Array.isArray(bgp.peers)) return root;
+  const names = new Set<unknown>();
+  const peers = bgp.peers.filter((peer: unknown, i) => {
+    const checked = peerSchema.safeParse(peer);
+    if (!checked.success) {
+      for (const problem of checked.error.issues.flatMap(problemsOf))
+        problems.push({ ...problem, field: joinPath(`bgp.peers[${i}]`, problem.field) });
+      return false;
+    }
+    const { name } = checked.data;
+    const fresh = !names.has(name);
+    if (!fresh)
+      problems.push({
+        object: 'config',
+        field: `bgp.peers[${i}].name`,
+        reason: `${JSON.stringify(name)} is the name of an earlier entry; this one is left out`,
+      });
+    names.add(name);
+    return fresh;
+  });
+  return { ...root, bgp: { ...bgp, peers } };
+}
+
+function joinPath(outer: string, inner: string): string {
+  if (inner === '') return outer;
+  return inner.startsWith('[') ? `${outer}${inner}` : `${outer}.${inner}`;
 }
 
 /** A result that says why there is no configuration. */

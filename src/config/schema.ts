@@ -1,8 +1,22 @@
 import { z } from 'zod';
 import { parseRange } from '../core/address-range.ts';
 import { controlSocketDefault } from '../core/control-api.ts';
-import { type Ip, type Prefix, parseIp, parsePrefix } from '../core/ip.ts';
 import type { Config } from '../model/config.ts';
+import { bgp, poolBgp } from './bgp-schema.ts';
+import {
+  absolutePath,
+  address,
+  interfaceName,
+  labels,
+  listMax,
+  meta,
+  nodeName,
+  portNumber,
+  portRange,
+  prefixes,
+  serverUrl,
+  socketPath,
+} from './fields.ts';
 
 /**
  * The configuration file as a schema: shape, bounds, defaults and the sentence that documents
@@ -12,90 +26,6 @@ import type { Config } from '../model/config.ts';
  * socket that is open, a name that everything hangs on). All others are live: they are facts
  * like any other, and the planners plan with the new value.
  */
-interface FieldMeta {
-  readonly description: string;
-  readonly restart?: boolean;
-  readonly examples?: readonly string[];
-}
-
-/** sun_path holds 108 bytes with the closing NUL (unix(7)). */
-const socketPathMaxBytes = 107;
-/** One more than that is never useful and each entry costs a row. */
-const listMax = 256;
-
-function meta<Schema extends z.ZodType>(schema: Schema, fields: FieldMeta): Schema {
-  return schema.meta({ ...fields });
-}
-
-const absolutePath = z
-  .string()
-  .refine((text) => text.startsWith('/'), 'must be an absolute path')
-  .refine((text) => !text.includes('\0'), 'must not contain NUL');
-
-const socketPath = absolutePath.refine(
-  (text) => Buffer.byteLength(text) <= socketPathMaxBytes,
-  `must be at most ${socketPathMaxBytes} bytes, the kernel's limit for a unix socket`,
-);
-
-const portNumber = z.int().min(1).max(65535);
-
-/** `30000-32767`. */
-const portRange = z.string().transform((text, context): readonly [number, number] => {
-  const [first, last] = text.split('-').map(Number);
-  const inside = (value: number | undefined) =>
-    Number.isInteger(value) && Number(value) >= 1 && Number(value) <= 65535;
-  if (first !== undefined && last !== undefined && inside(first) && inside(last) && first <= last)
-    return [first, last];
-  context.addIssue({
-    code: 'custom',
-    message: `not a range of ports such as 30000-32767: ${JSON.stringify(text)}`,
-  });
-  return z.NEVER;
-});
-
-const address = z.string().transform((text, context): Ip => {
-  const value = parseIp(text);
-  if (value !== undefined) return value;
-  context.addIssue({ code: 'custom', message: `not an IP address: ${JSON.stringify(text)}` });
-  return z.NEVER;
-});
-
-const prefix = z.string().transform((text, context): Prefix => {
-  const value = parsePrefix(text);
-  if (value !== undefined) return value;
-  context.addIssue({
-    code: 'custom',
-    message: `not a prefix such as 10.0.0.0/8 or fd00::/64: ${JSON.stringify(text)}`,
-  });
-  return z.NEVER;
-});
-
-/** RFC 1123 subdomain, as Kubernetes demands of a Node's name. */
-const nodeName = z
-  .string()
-  .max(253)
-  .regex(/^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$/, 'must be the name of a Node (RFC 1123, lower case)');
-
-/** Linux: IFNAMSIZ is 16 with the closing NUL; no slash, no white space, not `.` or `..`. */
-const interfaceName = z
-  .string()
-  .regex(/^(?!\.{1,2}$)[^\s/:]{1,15}$/, 'must be a network interface name of 1 to 15 bytes');
-
-const serverUrl = z
-  .string()
-  .refine(
-    (text) => text === '' || /^(https?:\/\/\S+|unix:\/\S+)$/.test(text),
-    'must be https://…, http://… or unix:/path',
-  );
-
-const routerId = z.string().refine((text) => {
-  const value = parseIp(text);
-  return text === '' || (value !== undefined && !value.includes(':') && value !== '0.0.0.0');
-}, 'must be an IPv4 address other than 0.0.0.0 (RFC 6286)');
-
-const prefixes = z.array(prefix).max(listMax);
-const addresses = z.array(address).max(listMax);
-
 const kube = z
   .strictObject({
     kubeconfig: meta(z.union([z.literal(''), absolutePath]).default(''), {
@@ -171,8 +101,6 @@ const services = z
   })
   .prefault({});
 
-const labels = z.record(z.string().max(317), z.string().max(63));
-
 const addressRanges = z
   .array(
     z.string().refine((text) => parseRange(text).ok, 'must be a prefix or first-last addresses'),
@@ -187,6 +115,7 @@ const pool = z.strictObject({
   namespaceLabels: labels.default({}),
   serviceLabels: labels.default({}),
   autoAssign: z.boolean().default(true),
+  bgp: poolBgp,
 });
 
 const loadBalancer = z
@@ -201,33 +130,7 @@ const loadBalancer = z
     }),
     pools: meta(z.array(pool).max(listMax).default([]), {
       description:
-        'Addresses for Services of type LoadBalancer: `name`, `addresses` (prefixes, whose network and broadcast addresses are never used, or `first-last`), `namespaces` (names), `namespaceLabels`, `serviceLabels` (all must match), `autoAssign` (false: only for Services that ask for an address of it). Empty: somebody else gives out addresses. See docs/load-balancer.md.',
-    }),
-  })
-  .prefault({});
-
-const bgp = z
-  .strictObject({
-    enabled: meta(z.boolean().default(true), {
-      description: 'False: no routes are announced or learned.',
-      restart: true,
-    }),
-    apiSocket: meta(socketPath.default('/run/kube-vpp-router/gobgp.sock'), {
-      description: "Unix socket of GoBGP's gRPC API (`gobgpd --api-hosts unix://…`).",
-      restart: true,
-    }),
-    asn: meta(z.int().min(1).max(4294967294).default(64512), {
-      description: 'Autonomous system of this node (RFC 6793; 0 and 4294967295 are reserved).',
-    }),
-    port: meta(portNumber.default(179), { description: 'TCP port of the BGP speakers.' }),
-    routerId: meta(routerId.default(''), {
-      description: "BGP identifier. Empty: the node's first IPv4 address.",
-    }),
-    listenAddresses: meta(addresses.prefault([]), {
-      description: "Addresses to listen on. Empty: the node's own.",
-    }),
-    holdTimeSeconds: meta(z.int().min(3).max(65535).default(90), {
-      description: 'Proposed hold time (RFC 4271 section 4.2).',
+        'Addresses for Services of type LoadBalancer: `name`, `addresses` (prefixes, whose network and broadcast addresses are never used, or `first-last`), `namespaces` (names), `namespaceLabels`, `serviceLabels` (all must match), `autoAssign` (false: only for Services that ask for an address of it), `bgp` (`communities`, `localPreference`, `med`, `peers`: how its addresses are announced, and to whom). Empty: somebody else gives out addresses. See docs/load-balancer.md.',
     }),
   })
   .prefault({});

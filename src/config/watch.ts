@@ -72,7 +72,7 @@ export function watchConfig(options: {
     running = kept.config;
     options.store.commit('config', [['config', running]]);
     options.onChange?.(running);
-    options.onProblems(kept.problems);
+    options.onProblems([...next.problems, ...kept.problems]);
   }
 
   async function read(): Promise<void> {

@@ -41,7 +41,7 @@ async function main(configPath: string, signal: AbortSignal): Promise<void> {
   log.info({ config: configPath }, 'starting');
 
   const store = createStore();
-  const problems = new Map<string, readonly Problem[]>();
+  const problems = new Map<string, readonly Problem[]>([['config', loaded.problems]]);
   let view: DaemonView | undefined;
   const metrics = createMetrics(() => view);
   await using _config = followConfig(configPath, config, { store, problems, log, signal });

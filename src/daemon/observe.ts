@@ -252,6 +252,7 @@ const rowWords: { readonly [S in Stage]: string } = {
   translations: 'frontend of a Service',
   linkStates: 'state of an interface',
   bgpServer: 'BGP server',
+  bgpPolicies: 'BGP policy',
   bgpPeers: 'BGP peer',
   bgpPaths: 'BGP path',
 };

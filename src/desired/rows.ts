@@ -198,17 +198,37 @@ export interface BgpServerRow {
   readonly listenAddresses: readonly Ip[];
 }
 
+/** A neighbour, or whoever calls from inside a prefix. */
 export interface BgpPeerRow {
-  readonly address: Ip;
+  readonly address: Ip | Prefix;
   readonly asn: number;
   readonly port: number;
   readonly localAddress: Ip;
   /** Address families of the session. */
   readonly families: readonly (4 | 6)[];
   readonly holdTimeSeconds: number;
+  readonly keepaliveSeconds: number;
+  readonly connectRetrySeconds: number;
   /** Waits for the other side to call. */
   readonly passive: boolean;
-  /** For people, such as `node/worker-1`. */
+  /** Which password; undefined for none. The digest changes when the password does. */
+  readonly password: { readonly key: string; readonly digest: string } | undefined;
+  /** 0: a neighbour of another AS is on the wire. */
+  readonly multihopTtl: number;
+  /** Smallest TTL of received packets (RFC 5082); 0: not looked at. */
+  readonly ttlMin: number;
+  /** Cluster id when the neighbour is a client of this route reflector (RFC 4456). */
+  readonly reflectorClusterId: string | undefined;
+  /** Seconds; 0: off (RFC 4724). */
+  readonly gracefulRestartSeconds: number;
+  /** Seconds; 0: off (RFC 9494). */
+  readonly longLivedSeconds: number;
+  /** Per family; 0: no limit. */
+  readonly maxPrefixes: number;
+  readonly addPathReceive: boolean;
+  /** 0: only the best path is sent. */
+  readonly addPathSend: number;
+  /** For people, such as `node/worker-1` or `peer/tor-a`. */
   readonly description: string;
 }
 
@@ -216,4 +236,41 @@ export interface BgpPeerRow {
 export interface BgpPathRow {
   readonly prefix: Prefix;
   readonly nextHop: Ip;
+  /** Canonical texts of all three kinds (src/core/community.ts), sorted. */
+  readonly communities: readonly string[];
+  readonly localPreference: number | undefined;
+  readonly med: number | undefined;
+}
+
+/** What passes between GoBGP's table and its neighbours. One row for each direction. */
+export interface BgpPolicyRow {
+  readonly direction: 'import' | 'export';
+  /** The first statement that matches decides; otherwise this. */
+  readonly otherwise: 'accept' | 'reject';
+  readonly statements: readonly BgpStatement[];
+}
+
+/** All conditions that are given must hold. */
+export interface BgpStatement {
+  /** For people, unique in the policy: `tor-a services`. */
+  readonly name: string;
+  /** Neighbours, each an address or a prefix of addresses. */
+  readonly peers?: readonly (Ip | Prefix)[];
+  /** Any of these. All of one IP family. */
+  readonly prefixes?: readonly {
+    readonly prefix: Prefix;
+    readonly min: number;
+    readonly max: number;
+  }[];
+  /** Any of these, all of one kind. */
+  readonly communities?: readonly string[];
+  /** Learned from our own AS, from another, or made here. */
+  readonly routeType?: 'internal' | 'external' | 'local';
+  readonly accept: boolean;
+  readonly addCommunities?: readonly string[];
+  readonly removeCommunities?: readonly string[];
+  readonly localPreference?: number;
+  readonly med?: number;
+  readonly prepend?: { readonly asn: number; readonly times: number };
+  readonly nextHop?: 'self' | Ip;
 }

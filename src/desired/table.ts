@@ -35,6 +35,8 @@ export const stages = [
   'translations',
   'linkStates',
   'bgpServer',
+  // Before the paths: no neighbour hears of one that is not for it.
+  'bgpPolicies',
   // Before the peers: a new GoBGP has all its paths when the first session tells that it has.
   'bgpPaths',
   'bgpPeers',

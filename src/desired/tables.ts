@@ -3,6 +3,7 @@ import type {
   AddressRow,
   BgpPathRow,
   BgpPeerRow,
+  BgpPolicyRow,
   BgpServerRow,
   FilterListRow,
   FilterRow,
@@ -39,6 +40,7 @@ export interface RowTypes {
   readonly translations: TranslationRow;
   readonly linkStates: LinkStateRow;
   readonly bgpServer: BgpServerRow;
+  readonly bgpPolicies: BgpPolicyRow;
   readonly bgpPeers: BgpPeerRow;
   readonly bgpPaths: BgpPathRow;
 }
@@ -66,6 +68,13 @@ function formatDevice(row: InterfaceRow): string {
 function formatRule({ permit, source, destination, protocol, ports }: FilterRule): string {
   const where = ports === undefined ? '' : ` ${ports[0] === ports[1] ? ports[0] : ports.join('-')}`;
   return `${permit ? 'permit' : 'deny'} ${protocol.toLowerCase()} ${source} > ${destination}${where}`;
+}
+
+function formatAttributes({ communities, localPreference, med }: BgpPathRow): string {
+  const texts = communities.length > 0 ? [`communities ${communities.join(' ')}`] : [];
+  if (localPreference !== undefined) texts.push(`local-pref ${localPreference}`);
+  if (med !== undefined) texts.push(`med ${med}`);
+  return texts.map((text) => ` ${text}`).join('');
 }
 
 /** The order of a route's paths in rows: VPP has its own, and forgets ours. */
@@ -162,6 +171,12 @@ export const tables: { readonly [Name in Stage]: Table<RowTypes[Name]> } = {
     () => 'server',
     (row) => `AS ${row.asn} id ${row.routerId} port ${row.port}`,
   ),
+  bgpPolicies: table(
+    'bgpPolicies',
+    (row) => row.direction,
+    (row) =>
+      `${row.direction} ${row.statements.map((one) => `${one.name}: ${one.accept ? 'accept' : 'reject'}`).join('; ')}; otherwise ${row.otherwise}`,
+  ),
   bgpPeers: table(
     'bgpPeers',
     (row) => row.address,
@@ -170,6 +185,6 @@ export const tables: { readonly [Name in Stage]: Table<RowTypes[Name]> } = {
   bgpPaths: table(
     'bgpPaths',
     (row) => row.prefix,
-    (row) => `${row.prefix} via ${row.nextHop}`,
+    (row) => `${row.prefix} via ${row.nextHop}${formatAttributes(row)}`,
   ),
 };

@@ -1,4 +1,5 @@
 import type { Ip, Prefix } from '../core/ip.ts';
+import type { BgpConfig } from './bgp-config.ts';
 
 /** How much the daemon logs. */
 export type LogLevel = 'trace' | 'debug' | 'info' | 'warn' | 'error';
@@ -16,6 +17,16 @@ export interface PoolConfig {
   readonly serviceLabels: Readonly<Record<string, string>>;
   /** False: only for Services that ask for an address of it. */
   readonly autoAssign: boolean;
+  /** What its addresses are announced with. */
+  readonly bgp: PoolBgpConfig;
+}
+
+export interface PoolBgpConfig {
+  readonly communities: readonly string[];
+  readonly localPreference: number | undefined;
+  readonly med: number | undefined;
+  /** Names of the peers that hear of the addresses; empty: all. */
+  readonly peers: readonly string[];
 }
 
 /** The validated configuration file. Schema, bounds and defaults: src/config/schema.ts. */
@@ -64,18 +75,7 @@ export interface Config {
     /** Empty: this cluster's addresses come from somewhere else. */
     readonly pools: readonly PoolConfig[];
   };
-  readonly bgp: {
-    readonly enabled: boolean;
-    /** Unix socket of GoBGP's gRPC API. */
-    readonly apiSocket: string;
-    readonly asn: number;
-    readonly port: number;
-    /** Empty: derived from the node's first IPv4 address. */
-    readonly routerId: string;
-    /** Local addresses to listen on; empty means the node's own. */
-    readonly listenAddresses: readonly Ip[];
-    readonly holdTimeSeconds: number;
-  };
+  readonly bgp: BgpConfig;
   readonly overlay: {
     /** `subnet`: tunnel only to nodes of another subnet; `full`: to all; `none`: never. */
     readonly mode: 'subnet' | 'full' | 'none';

@@ -1,4 +1,5 @@
 import { familyOf, type Ip } from '../core/ip.ts';
+import { pathRow, peerRow } from '../desired/bgp.ts';
 import { uplinkName } from '../desired/names.ts';
 import { emptyPlan, type Plan, type Planner, type Rows } from '../desired/plan.ts';
 import type { Config } from '../model/config.ts';
@@ -50,7 +51,7 @@ function planSelf(node: Node, uplink: Uplink, config: Config): Plan {
     ],
     bgpPaths: node.podCidrs.flatMap((prefix) => {
       const nextHop = addresses.find((address) => familyOf(address) === familyOf(prefix));
-      return nextHop === undefined ? [] : [{ prefix, nextHop }];
+      return nextHop === undefined ? [] : [pathRow(prefix, nextHop)];
     }),
   };
   return { rows, problems: [] };
@@ -78,17 +79,16 @@ function planPeers(node: Node, uplink: Uplink, config: Config) {
   const localAddress = own.find((o) => familyOf(o) === familyOf(address));
   if (localAddress === undefined) return [];
   return [
-    {
+    peerRow({
       address,
       asn: config.bgp.asn,
       port: config.bgp.port,
       localAddress,
-      families: [4, 6] as const,
       holdTimeSeconds: config.bgp.holdTimeSeconds,
       // Both call: whoever starts second finds the other listening, and the session is up at
       // once instead of after the other's next try (RFC 4271 section 6.8 resolves collisions).
       passive: false,
       description: `node/${node.key}`,
-    },
+    }),
   ];
 }

@@ -3,9 +3,10 @@ import { isConverged } from '../../src/bgp/converged.ts';
 import type { PeerState } from '../../src/bgp/dialect.ts';
 import { peerUpdate } from '../../src/bgp/drivers.ts';
 import { ip } from '../../src/core/ip.ts';
+import { peerRow } from '../../src/desired/bgp.ts';
 import type { BgpPeerRow } from '../../src/desired/rows.ts';
 
-const row: BgpPeerRow = {
+const row: BgpPeerRow = peerRow({
   address: ip('192.0.2.2'),
   asn: 64512,
   port: 179,
@@ -14,7 +15,7 @@ const row: BgpPeerRow = {
   holdTimeSeconds: 90,
   passive: false,
   description: 'node/b',
-};
+});
 
 const peer = (address: string, state: 'complete' | 'old' | 'young' | 'down'): PeerState => ({
   row: { ...row, address: ip(address) },

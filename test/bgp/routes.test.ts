@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { ip, prefixOf } from '../../src/core/ip.ts';
 import { findGobgpd, freePort, until } from './gobgpd.ts';
-import { pathRows, peerRow, type Speaker, serverRows, startSpeaker } from './speaker.ts';
+import { nodePeerRow, pathRows, type Speaker, serverRows, startSpeaker } from './speaker.ts';
 
 const programs = findGobgpd();
 const manyRoutes = 20_000;
@@ -22,7 +22,7 @@ for (const version of [3, 4] as const) {
     const announce = (from: Speaker, paths: readonly (readonly [string, string])[]) =>
       from.want({
         ...serverRows(from, port),
-        bgpPeers: [peerRow(from, c, port)],
+        bgpPeers: [nodePeerRow(from, c, port)],
         bgpPaths: pathRows(paths),
       });
 
@@ -33,7 +33,10 @@ for (const version of [3, 4] as const) {
       c = await startSpeaker(program, 1, { staleSeconds: 2, startupSeconds: 2 });
       a = await startSpeaker(program, 2);
       b = await startSpeaker(program, 3);
-      c.want({ ...serverRows(c, port), bgpPeers: [peerRow(c, a, port), peerRow(c, b, port)] });
+      c.want({
+        ...serverRows(c, port),
+        bgpPeers: [nodePeerRow(c, a, port), nodePeerRow(c, b, port)],
+      });
       announce(a, [[vip, '192.0.2.2']]);
       announce(b, [[vip, '192.0.2.3']]);
     });
@@ -57,7 +60,10 @@ for (const version of [3, 4] as const) {
     });
 
     it('prefers its own path, which is no learned route', async () => {
-      const rows = { ...serverRows(c, port), bgpPeers: [peerRow(c, a, port), peerRow(c, b, port)] };
+      const rows = {
+        ...serverRows(c, port),
+        bgpPeers: [nodePeerRow(c, a, port), nodePeerRow(c, b, port)],
+      };
       c.want({ ...rows, bgpPaths: pathRows([[vip, '192.0.2.1']]) });
       await until('none', () => c.learned().length === 0);
       c.want(rows);

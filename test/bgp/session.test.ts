@@ -6,7 +6,7 @@ import { realClock } from '../../src/core/clock.ts';
 import { ip } from '../../src/core/ip.ts';
 import { createStore } from '../../src/model/store.ts';
 import { findGobgpd, freePort, until } from './gobgpd.ts';
-import { pathRows, peerRow, quiet, type Speaker, serverRows, startSpeaker } from './speaker.ts';
+import { nodePeerRow, pathRows, quiet, type Speaker, serverRows, startSpeaker } from './speaker.ts';
 
 const programs = findGobgpd();
 
@@ -27,7 +27,7 @@ for (const version of [3, 4] as const) {
       paths: readonly (readonly [string, string])[],
     ) => ({
       ...serverRows(local, port),
-      bgpPeers: [peerRow(local, remote, port)],
+      bgpPeers: [nodePeerRow(local, remote, port)],
       bgpPaths: pathRows(paths),
     });
     const aPaths: readonly (readonly [string, string])[] = [

@@ -1,7 +1,8 @@
 import { createGobgpTarget, type GobgpTarget } from '../../src/bgp/target.ts';
 import { type GobgpWatch, watchGobgp } from '../../src/bgp/watch.ts';
 import { realClock } from '../../src/core/clock.ts';
-import { type Ip, ip, prefix } from '../../src/core/ip.ts';
+import { ip, prefix } from '../../src/core/ip.ts';
+import { pathRow, peerRow } from '../../src/desired/bgp.ts';
 import { createDesired } from '../../src/desired/desired.ts';
 import type { Rows } from '../../src/desired/plan.ts';
 import type { BgpPeerRow } from '../../src/desired/rows.ts';
@@ -91,20 +92,18 @@ export function serverRows(speaker: Speaker, port: number): Rows {
 }
 
 /** An iBGP session; of each pair the lower index waits. */
-export function peerRow(local: Speaker, remote: Speaker, port: number): BgpPeerRow {
+export function nodePeerRow(local: Speaker, remote: Speaker, port: number): BgpPeerRow {
   const [localAddress, address] = [ip(local.gobgpd.address), ip(remote.gobgpd.address)];
-  return {
+  return peerRow({
     address,
     asn,
     port,
     localAddress,
-    families: [4, 6],
-    holdTimeSeconds: 90,
     passive: localAddress < address,
     description: `node/${address}`,
-  };
+  });
 }
 
 export function pathRows(nextHops: readonly (readonly [string, string])[]) {
-  return nextHops.map(([to, via]) => ({ prefix: prefix(to), nextHop: ip(via) as Ip }));
+  return nextHops.map(([to, via]) => pathRow(prefix(to), ip(via)));
 }

@@ -139,6 +139,7 @@ function poolProblems(store: Store) {
     namespaceLabels: {},
     serviceLabels: {},
     autoAssign: true,
+    bgp: { communities: [], localPreference: undefined, med: undefined, peers: [] },
   });
   assert.ok(pool.ok);
   const pools = [pool.value];

@@ -16,6 +16,7 @@ function pool(name: string, addresses: readonly string[], given: Partial<PoolCon
     namespaceLabels: {},
     serviceLabels: {},
     autoAssign: true,
+    bgp: { communities: [], localPreference: undefined, med: undefined, peers: [] },
     ...given,
   });
   assert.ok(parsed.ok);

@@ -22,6 +22,7 @@ const pool = {
   namespaceLabels: {},
   serviceLabels: {},
   autoAssign: true,
+  bgp: { communities: [], localPreference: undefined, med: undefined, peers: [] },
 };
 
 /** The part of a daemon that gives out addresses, over the real client and the small API server. */

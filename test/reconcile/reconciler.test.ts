@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { createFakeClock } from '../../src/core/clock.ts';
 import { ip, prefix } from '../../src/core/ip.ts';
+import { pathRow } from '../../src/desired/bgp.ts';
 import { createDesired } from '../../src/desired/desired.ts';
 import type { Plan } from '../../src/desired/plan.ts';
 import { createReconciler } from '../../src/reconcile/reconciler.ts';
@@ -28,7 +29,7 @@ const pod: Plan = {
   rows: {
     ...route('10.0.0.1/32', 'pod').rows,
     linkStates: [{ interface: 'pod', up: true }],
-    bgpPaths: [{ prefix: prefix('10.0.0.0/24'), nextHop: ip('192.0.2.1') }],
+    bgpPaths: [pathRow(prefix('10.0.0.0/24'), ip('192.0.2.1'))],
   },
   problems: [],
 };
