@@ -1,8 +1,8 @@
 import type { Clock } from '../core/clock.ts';
 import { tables } from '../desired/tables.ts';
 import type { Service, ServicePort } from '../model/facts.ts';
+import { type Frontend, frontendsOfPort } from '../model/frontends.ts';
 import type { Store } from '../model/store.ts';
-import { type Frontend, frontendsOfPort } from '../proxy/frontends.ts';
 import { epochKey } from '../proxy/plan.ts';
 import { packetsAt, type VppStats } from './vpp-stats.ts';
 

@@ -1,8 +1,8 @@
 import { formatFrontend, type tables } from '../desired/tables.ts';
+import { frontendsOfPort } from '../model/frontends.ts';
 import { gateReasons } from '../model/gated.ts';
 import type { Store } from '../model/store.ts';
 import { backendsOfPort } from '../proxy/backends.ts';
-import { frontendsOfPort } from '../proxy/frontends.ts';
 import type { Reconciler } from '../reconcile/reconciler.ts';
 import type { VppTarget } from '../vpp/target.ts';
 import type { FrontendConnections, ServiceFigures } from './view.ts';

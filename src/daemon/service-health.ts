@@ -3,8 +3,8 @@ import { errorText } from '../core/error-text.ts';
 import type { Ip } from '../core/ip.ts';
 import type { Problem } from '../core/problem.ts';
 import type { Service } from '../model/facts.ts';
+import { nodePortAddresses } from '../model/frontends.ts';
 import type { ChangedKeys, Facts } from '../model/store.ts';
-import { nodePortAddresses } from '../proxy/frontends.ts';
 import { type Answer, type HttpServer, json, serveHttp } from './http.ts';
 
 /**

@@ -1,9 +1,10 @@
 import { compareText } from '../core/ip.ts';
 import { dropAddresses, refuseAddresses, refusePort } from '../core/link-addresses.ts';
 import type { Backend } from '../desired/rows.ts';
-import type { Endpoint, EndpointSlice, Service, ServicePort } from '../model/facts.ts';
+import { chooseEndpoints, hasDraining } from '../model/endpoints.ts';
+import type { Endpoint, Service, ServicePort } from '../model/facts.ts';
+import { endpointsOfPort, type PortOf, placeOf } from '../model/service-endpoints.ts';
 import type { Facts } from '../model/store.ts';
-import { chooseEndpoints, hasDraining, type Place } from './endpoints.ts';
 
 /**
  * From the slices of a Service to the backends of one of its ports, in one IP family.
@@ -27,12 +28,6 @@ export interface PortBackends {
  * the thread that forwards: 2,000 take about 10 ms, and from 65,536 on it dies.
  */
 export const maxBackends = 2_000;
-
-/** This node, as endpoint choice sees it. */
-export function placeOf(facts: Facts): Place {
-  const node = facts.config.get('config')?.nodeName ?? '';
-  return { node, zone: facts.nodes.get(node)?.labels['topology.kubernetes.io/zone'] ?? '' };
-}
 
 /** The backends of one port of a Service in one family. */
 export function backendsOfPort(
@@ -61,56 +56,6 @@ export function refusal(family: 4 | 6): readonly Backend[] {
 /** The client hears nothing (KP-19). */
 export function silence(family: 4 | 6): readonly Backend[] {
   return [{ ip: dropAddresses[family], port: refusePort }];
-}
-
-/** An endpoint's port number, as its slice gives it (KP-05). */
-type PortOf = (endpoint: Endpoint) => number;
-
-interface Candidates {
-  readonly endpoints: readonly Endpoint[];
-  readonly portOf: PortOf;
-}
-
-/**
- * Endpoints of one Service port. The same address and port in two slices counts once; a local
- * one replaces another (KP-07). Slices are visited in the order of their names, so the order of
- * events does not show.
- */
-export function endpointsOfPort(
-  facts: Facts,
-  service: Service,
-  port: ServicePort,
-  family: 4 | 6,
-): Candidates {
-  const parts = slicesOf(facts, service, family).flatMap((slice) =>
-    slice.ports
-      .filter((one) => one.name === port.name && one.protocol === port.protocol)
-      .map((one) => ({ endpoints: slice.endpoints, port: one.port })),
-  );
-  const [only] = parts;
-  // Nearly every Service: one slice, one number, nothing to merge.
-  if (parts.length === 1 && only !== undefined)
-    return { endpoints: only.endpoints, portOf: () => only.port };
-  const node = facts.config.get('config')?.nodeName ?? '';
-  const chosen = new Map<string, readonly [Endpoint, number]>();
-  for (const part of parts)
-    for (const endpoint of part.endpoints) {
-      const key = `${endpoint.ip} ${part.port}`;
-      const before = chosen.get(key);
-      if (before !== undefined && (before[0].node === node || endpoint.node !== node)) continue;
-      chosen.set(key, [endpoint, part.port]);
-    }
-  const ports = new Map(chosen.values());
-  return { endpoints: [...ports.keys()], portOf: (endpoint) => ports.get(endpoint) ?? 0 };
-}
-
-function slicesOf(facts: Facts, service: Service, family: 4 | 6): EndpointSlice[] {
-  const slices: EndpointSlice[] = [];
-  for (const key of facts.slicesOf.get(service.key) ?? []) {
-    const slice = facts.slices.get(key);
-    if (slice !== undefined && slice.family === family) slices.push(slice);
-  }
-  return slices.length < 2 ? slices : slices.sort((a, b) => compareText(a.key, b.key));
 }
 
 /** Sorted, because VPP's default load balancer reshuffles clients when the order changes. */

@@ -1,7 +1,8 @@
+import { chooseEndpoints, type Place } from '../model/endpoints.ts';
 import type { Endpoint, EndpointSlice, Service, ServicePort } from '../model/facts.ts';
+import { endpointsOfPort, placeOf } from '../model/service-endpoints.ts';
 import type { Facts } from '../model/store.ts';
-import { backendsOfPort, endpointsOfPort, maxBackends, placeOf } from './backends.ts';
-import { chooseEndpoints, type Place } from './endpoints.ts';
+import { backendsOfPort, maxBackends } from './backends.ts';
 
 /** One endpoint of a Service's port, and what this node makes of it. */
 export interface ExplainedEndpoint {

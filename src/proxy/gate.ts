@@ -3,10 +3,10 @@ import { hostName, podInterfaceName, uplinkName } from '../desired/names.ts';
 import { emptyPlan, type Planner } from '../desired/plan.ts';
 import type { FilterListRow, FilterRow, FilterRule } from '../desired/rows.ts';
 import type { Service } from '../model/facts.ts';
+import { type Frontend, frontendsOfPort, sourceRangesOf } from '../model/frontends.ts';
 import { type GateReason, gateBucket } from '../model/gated.ts';
 import type { ChangedKeys, Facts } from '../model/store.ts';
 import { backendsOfPort } from './backends.ts';
-import { type Frontend, frontendsOfPort, sourceRangesOf } from './frontends.ts';
 
 /**
  * The gate: who may use a frontend, decided before the packet is translated.

@@ -3,8 +3,8 @@ import type { Problem } from '../core/problem.ts';
 import { emptyPlan, type Planner } from '../desired/plan.ts';
 import type { TranslationRow } from '../desired/rows.ts';
 import type { ContainerPort, Pod } from '../model/facts.ts';
+import { ownAddresses } from '../model/frontends.ts';
 import type { ChangedKeys, Facts } from '../model/store.ts';
-import { ownAddresses } from './frontends.ts';
 
 /**
  * Host ports of this node's pods: (address of the node, protocol, host port) to the container's

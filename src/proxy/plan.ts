@@ -3,9 +3,9 @@ import type { Problem } from '../core/problem.ts';
 import { emptyPlan, type Plan, type Planner } from '../desired/plan.ts';
 import type { Backend, RouteRow, SessionPauseRow, TranslationRow } from '../desired/rows.ts';
 import type { Service, ServicePort } from '../model/facts.ts';
+import { type Frontend, frontendProblems, frontendsOfPort } from '../model/frontends.ts';
 import type { ChangedKeys, Facts } from '../model/store.ts';
 import { backendsOfPort, maxBackends, type PortBackends, refusal, silence } from './backends.ts';
-import { type Frontend, frontendProblems, frontendsOfPort } from './frontends.ts';
 
 /**
  * Services and their EndpointSlices become translations: one row per frontend, which is

@@ -9,9 +9,9 @@ import {
   similarServices,
 } from '../../src/daemon/explain-service.ts';
 import { startLoop } from '../../src/daemon/loop.ts';
+import { chooseEndpoints } from '../../src/model/endpoints.ts';
+import { endpointsOfPort, placeOf } from '../../src/model/service-endpoints.ts';
 import { createStore } from '../../src/model/store.ts';
-import { endpointsOfPort, placeOf } from '../../src/proxy/backends.ts';
-import { chooseEndpoints } from '../../src/proxy/endpoints.ts';
 import { explainEndpoints } from '../../src/proxy/explain.ts';
 import { config, endpoint, node, port, service, slice, uplink } from '../facts.ts';
 

@@ -1,7 +1,7 @@
 import { familyOf, type Ip, type Prefix, parsePrefix, prefixContains } from '../core/ip.ts';
 import type { Problem } from '../core/problem.ts';
-import type { Service, ServicePort } from '../model/facts.ts';
-import type { Facts } from '../model/store.ts';
+import type { Service, ServicePort } from './facts.ts';
+import type { Facts } from './store.ts';
 
 /**
  * Where a Service answers: one frontend is (address, protocol, port) (KP-04).

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { chooseEndpoints } from '../../src/proxy/endpoints.ts';
+import { chooseEndpoints } from '../../src/model/endpoints.ts';
 import { endpoint } from '../facts.ts';
 
 const here = { node: 'n1', zone: 'a' };

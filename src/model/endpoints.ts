@@ -1,4 +1,4 @@
-import type { Endpoint } from '../model/facts.ts';
+import type { Endpoint } from './facts.ts';
 
 /**
  * Which endpoints a Service's frontends use.
