@@ -107,6 +107,8 @@ export function node(key: string, number: number, given: Partial<Node> = {}): No
     unschedulable: false,
     taints: [],
     terminating: false,
+    networkUnavailable: false,
+    shuttingDown: false,
     ...given,
   };
 }

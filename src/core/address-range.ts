@@ -1,11 +1,14 @@
 import {
   addressBits,
   familyOf,
+  ipFromBigInt,
   ipToBigInt,
+  type Prefix,
   parseIp,
   parsePrefix,
   prefixAddress,
   prefixLength,
+  prefixOf,
 } from './ip.ts';
 import { type Parsed, parsed, rejected } from './parsed.ts';
 
@@ -14,6 +17,25 @@ export interface AddressRange {
   readonly family: 4 | 6;
   readonly first: bigint;
   readonly last: bigint;
+}
+
+/** The fewest prefixes that hold exactly the addresses of a range. */
+export function prefixesOf({ family, first, last }: AddressRange): Prefix[] {
+  const bits = addressBits(family);
+  const found: Prefix[] = [];
+  for (let at = first; at <= last; ) {
+    let host = 0;
+    while (host < bits && isWhole(at, host + 1) && at + (1n << BigInt(host + 1)) - 1n <= last)
+      host++;
+    found.push(prefixOf(ipFromBigInt(at, family), bits - host));
+    at += 1n << BigInt(host);
+  }
+  return found;
+}
+
+/** Whether an address is the first of a block of 2^`host` addresses. */
+function isWhole(address: bigint, host: number): boolean {
+  return address % (1n << BigInt(host)) === 0n;
 }
 
 /**

@@ -78,7 +78,19 @@ export function projectNode(object: JsonObject, context: ProjectionContext): Pro
     unschedulable: spec.unschedulable === true,
     taints: listOf(spec.taints).map((taint) => interner.text(textOf(objectOf(taint).key))),
     terminating: textOf(metadata.deletionTimestamp) !== '',
+    networkUnavailable: hasCondition(status, 'NetworkUnavailable'),
+    shuttingDown: isShuttingDown(status),
   };
+}
+
+/** kubelet's words in condition Ready (pkg/kubelet/nodeshutdown, KEP-2000); there is no other sign. */
+function isShuttingDown(status: JsonObject): boolean {
+  return listOf(status.conditions)
+    .map(objectOf)
+    .some(
+      ({ type, status: state, message }) =>
+        type === 'Ready' && state === 'False' && textOf(message).includes('node is shutting down'),
+    );
 }
 
 function podCidrsOf(values: readonly unknown[], context: ProjectionContext): readonly Prefix[] {

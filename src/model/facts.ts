@@ -120,6 +120,18 @@ export interface Node {
   /** Keys of the node's taints. */
   readonly taints: readonly string[];
   readonly terminating: boolean;
+  /** Condition NetworkUnavailable. */
+  readonly networkUnavailable: boolean;
+  /** kubelet says that the machine goes down (KEP-2000). */
+  readonly shuttingDown: boolean;
+}
+
+/** How far this node is on its way out. Source: src/daemon/departure.ts. */
+export interface Departure {
+  /** Routes of Services are still there, but not liked (RFC 8326), or they are withdrawn. */
+  readonly phase: 'graceful' | 'gone';
+  /** One clause for people. */
+  readonly reason: string;
 }
 
 /** core/v1 Namespace. */

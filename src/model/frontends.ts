@@ -69,14 +69,14 @@ export function nodePortAddresses(facts: Facts): readonly Ip[] {
 }
 
 /** Addresses with ipMode VIP (KP-30), whatever the class of the load balancer (KP-31). */
-function loadBalancerIps(facts: Facts, service: Service): readonly Ip[] {
+export function loadBalancerIps(facts: Facts, service: Service): readonly Ip[] {
   if (service.type !== 'LoadBalancer') return [];
   const vips = service.ingress.filter((entry) => entry.mode === 'VIP').map((entry) => entry.ip);
   return vips.filter((vip) => !isInside(vip, clusterRanges(facts)));
 }
 
 /** Only where the administrator said so (KP-33). */
-function externalIps(facts: Facts, service: Service): readonly Ip[] {
+export function externalIps(facts: Facts, service: Service): readonly Ip[] {
   const allowed = facts.config.get('config')?.services.externalIpRanges ?? [];
   return service.externalIps.filter(
     (vip) => isInside(vip, allowed) && !isInside(vip, clusterRanges(facts)),

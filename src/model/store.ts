@@ -2,6 +2,7 @@ import type { Ip } from '../core/ip.ts';
 import type { Config } from './config.ts';
 import type {
   Attachment,
+  Departure,
   EndpointSlice,
   LearnedRoute,
   Namespace,
@@ -34,6 +35,12 @@ export interface FactTypes {
   readonly learnedRoutes: LearnedRoute;
   /** How often a frontend forgot its clients. Key: `address port protocol`. Source: src/daemon. */
   readonly affinityEpochs: number;
+  /** Digests of the passwords of BGP sessions. Key: as in the Secret. Source: src/config. */
+  readonly passwords: string;
+  /** Services whose routes are held down because they flap. Key: of the Service. Source: src/daemon. */
+  readonly heldDown: true;
+  /** One entry, key `departure`, while this node is on its way out. */
+  readonly departure: Departure;
   /** One entry, key `config`. */
   readonly config: Config;
   /** One entry, key `uplink`. */
@@ -52,6 +59,9 @@ export const factKinds: readonly FactKind[] = [
   'attachments',
   'learnedRoutes',
   'affinityEpochs',
+  'passwords',
+  'heldDown',
+  'departure',
   'config',
   'uplink',
 ];

@@ -45,6 +45,8 @@ export const node: Node = {
   unschedulable: false,
   taints: [],
   terminating: false,
+  networkUnavailable: false,
+  shuttingDown: false,
 };
 
 /** The daemon's defaults on Node `n1`, with veth pods. */
