@@ -71,6 +71,7 @@ const deleteNeeds: { readonly [S in Stage]?: readonly FactKind[] } = {
   filterLists: [...always, 'services', 'slices', 'attachments'],
   sessionPauses: [...always, 'services', 'slices'],
   translations: [...always, 'services', 'slices', 'pods'],
+  bgpPaths: [...always, 'services', 'slices'],
 };
 
 interface State {

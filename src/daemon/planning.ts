@@ -4,19 +4,23 @@ import type { ChangedKeys, Facts, Snapshot } from '../model/store.ts';
 import { gatePlanner } from '../proxy/gate.ts';
 import { hostPortPlanner } from '../proxy/host-ports.ts';
 import { servicePlanner } from '../proxy/plan.ts';
+import { advertisementPlanner } from '../routing/advertise.ts';
 import { learnedRoutePlanner } from '../routing/learned.ts';
 import { nodePlanner } from '../routing/nodes.ts';
 import { podPlanner } from '../routing/pods.ts';
+import { speakerPlanner } from '../routing/speaker.ts';
 import { uplinkPlanner } from '../routing/uplink.ts';
 
 /** In the order of precedence: of two that claim one key, the earlier wins. */
 export const planners: readonly Planner<Facts, ChangedKeys>[] = [
   uplinkPlanner,
   podPlanner,
+  speakerPlanner,
   nodePlanner,
   servicePlanner,
   gatePlanner,
   hostPortPlanner,
+  advertisementPlanner,
   learnedRoutePlanner,
 ];
 

@@ -40,7 +40,7 @@ interface Claim {
 }
 
 interface State {
-  readonly claims: ReadonlyMap<Stage, Map<string, Claim | readonly Claim[]>>;
+  readonly claims: ReadonlyMap<Stage, Map<string, Claim | Claim[]>>;
   readonly owned: Map<string, Map<string, readonly (readonly [Stage, string])[]>>;
   readonly problems: Map<string, readonly Problem[]>;
   /** Keys that more than one owner claims. */
@@ -103,9 +103,17 @@ function putPlan(state: State, { name, kind, rank }: PlannerId, owner: string, p
 }
 
 function claim(state: State, stage: Stage, key: string, entry: Claim): void {
-  const before = state.claims.get(stage)?.get(key);
-  if (before === undefined) state.claims.get(stage)?.set(key, entry);
-  else setClaims(state, stage, key, [...listOf(before).filter((c) => !sameOwner(c, entry)), entry]);
+  const claims = state.claims.get(stage);
+  const before = claims?.get(key);
+  if (before === undefined) claims?.set(key, entry);
+  else if (isList(before)) insert(before, entry);
+  else if (sameOwner(before, entry)) claims?.set(key, entry);
+  else {
+    const list = [before];
+    insert(list, entry);
+    claims?.set(key, list);
+    state.contested.set(`${stage} ${key}`, [stage, key]);
+  }
   mark(state, stage, key);
 }
 
@@ -115,18 +123,39 @@ function release(
   key: string,
   owner: Pick<Claim, 'rank' | 'owner'>,
 ): void {
-  const rest = listOf(state.claims.get(stage)?.get(key)).filter((c) => !sameOwner(c, owner));
-  setClaims(state, stage, key, rest);
+  const claims = state.claims.get(stage);
+  const before = claims?.get(key);
+  if (before !== undefined && isList(before)) {
+    const at = placeOf(before, owner);
+    const found = before[at];
+    if (found !== undefined && sameOwner(found, owner)) before.splice(at, 1);
+    const [last] = before;
+    if (before.length === 1 && last !== undefined) {
+      claims?.set(key, last);
+      state.contested.delete(`${stage} ${key}`);
+    }
+  } else if (before !== undefined && sameOwner(before, owner)) claims?.delete(key);
   mark(state, stage, key);
 }
 
-function setClaims(state: State, stage: Stage, key: string, list: readonly Claim[]): void {
-  const sorted = list.toSorted((a, b) => a.rank - b.rank || compareText(a.owner, b.owner));
-  const first = sorted[0];
-  if (first === undefined) state.claims.get(stage)?.delete(key);
-  else state.claims.get(stage)?.set(key, sorted.length === 1 ? first : sorted);
-  if (sorted.length > 1) state.contested.set(`${stage} ${key}`, [stage, key]);
-  else state.contested.delete(`${stage} ${key}`);
+/** Thousands may share one row, such as an aggregate: the list is kept in order of precedence. */
+function insert(list: Claim[], entry: Claim): void {
+  const at = placeOf(list, entry);
+  const found = list[at];
+  list.splice(at, found !== undefined && sameOwner(found, entry) ? 1 : 0, entry);
+}
+
+/** Where an owner stands in a sorted list, or would stand. */
+function placeOf(list: readonly Claim[], { rank, owner }: Pick<Claim, 'rank' | 'owner'>): number {
+  let [low, high] = [0, list.length];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    const one = list[middle];
+    if (one !== undefined && (one.rank - rank || compareText(one.owner, owner)) < 0)
+      low = middle + 1;
+    else high = middle;
+  }
+  return low;
 }
 
 function mark(state: State, stage: Stage, key: string): void {
@@ -135,13 +164,17 @@ function mark(state: State, stage: Stage, key: string): void {
   else keys.add(key);
 }
 
-function firstOf(entry: Claim | readonly Claim[] | undefined): Claim | undefined {
-  return Array.isArray(entry) ? (entry as readonly Claim[])[0] : (entry as Claim | undefined);
+function isList(entry: Claim | Claim[]): entry is Claim[] {
+  return Array.isArray(entry);
 }
 
-function listOf(entry: Claim | readonly Claim[] | undefined): readonly Claim[] {
+function firstOf(entry: Claim | Claim[] | undefined): Claim | undefined {
+  return entry !== undefined && isList(entry) ? entry[0] : entry;
+}
+
+function listOf(entry: Claim | Claim[] | undefined): readonly Claim[] {
   if (entry === undefined) return [];
-  return Array.isArray(entry) ? (entry as readonly Claim[]) : [entry as Claim];
+  return isList(entry) ? entry : [entry];
 }
 
 function sameOwner(a: Pick<Claim, 'rank' | 'owner'>, b: Pick<Claim, 'rank' | 'owner'>): boolean {

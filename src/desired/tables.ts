@@ -1,4 +1,5 @@
 import { compareText } from '../core/ip.ts';
+import { formatMarkers, isMarker } from './markers.ts';
 import type {
   AddressRow,
   BgpPathRow,
@@ -71,7 +72,11 @@ function formatRule({ permit, source, destination, protocol, ports }: FilterRule
 }
 
 function formatAttributes({ communities, localPreference, med }: BgpPathRow): string {
-  const texts = communities.length > 0 ? [`communities ${communities.join(' ')}`] : [];
+  const texts: string[] = [];
+  const kind = formatMarkers(communities);
+  if (kind !== '') texts.push(`(${kind})`);
+  const told = communities.filter((one) => !isMarker(one));
+  if (told.length > 0) texts.push(`communities ${told.join(' ')}`);
   if (localPreference !== undefined) texts.push(`local-pref ${localPreference}`);
   if (med !== undefined) texts.push(`med ${med}`);
   return texts.map((text) => ` ${text}`).join('');

@@ -1,23 +1,29 @@
 import { familyOf, type Ip } from '../core/ip.ts';
-import { pathRow, peerRow } from '../desired/bgp.ts';
+import type { Problem } from '../core/problem.ts';
+import { peerRow } from '../desired/bgp.ts';
 import { uplinkName } from '../desired/names.ts';
 import { emptyPlan, type Plan, type Planner, type Rows } from '../desired/plan.ts';
+import type { BgpPeerRow } from '../desired/rows.ts';
+import { type NodeBgp, nodeBgp } from '../model/bgp-annotations.ts';
 import type { Config } from '../model/config.ts';
 import type { Node, Uplink } from '../model/facts.ts';
 import type { ChangedKeys, Facts } from '../model/store.ts';
+import { keepaliveOf, missingPassword, passwordOf } from './external-peers.ts';
 import { planTunnels } from './tunnels.ts';
 
 /**
- * Nodes become the routing of the cluster: this node's BGP speaker with the prefixes of its
- * pods, an iBGP session with every other node (full mesh), and an IPIP tunnel to those nodes
- * that are not in a subnet of ours.
+ * The other nodes: an iBGP session with those of our AS, all of them or by way of route
+ * reflectors, and a tunnel to those that are not in a subnet of ours.
  */
 export const nodePlanner: Planner<Facts, ChangedKeys> = {
   name: 'nodes',
   kind: 'Node',
   owners: (facts) => facts.nodes.keys(),
-  touched(_facts, changed) {
-    if (changed.config || changed.uplink) return 'all';
+  touched(facts, changed) {
+    if (changed.config || changed.uplink || changed.passwords) return 'all';
+    const own = facts.config.get('config')?.nodeName;
+    // Its AS and role decide about all sessions.
+    if (own !== undefined && changed.nodes?.has(own)) return 'all';
     return changed.nodes ?? [];
   },
   plan(facts, owner) {
@@ -25,70 +31,86 @@ export const nodePlanner: Planner<Facts, ChangedKeys> = {
     const uplink = facts.uplink.get(uplinkName);
     const config = facts.config.get('config');
     if (node === undefined || uplink === undefined || config === undefined) return emptyPlan;
-    return owner === config.nodeName
-      ? planSelf(node, uplink, config)
-      : planOther(node, uplink, config);
+    // What this node is: speaker.ts.
+    if (owner === config.nodeName) return emptyPlan;
+    const session = planSession(facts, node, uplink, config);
+    return {
+      rows: {
+        natExclusions: node.podCidrs.map((prefix) => ({ prefix })),
+        ...planTunnels(node, uplink, config),
+        ...session.rows,
+      },
+      problems: session.problems,
+    } satisfies Plan;
   },
 };
 
-function planSelf(node: Node, uplink: Uplink, config: Config): Plan {
-  const addresses = uplink.addresses.map((address) => address.ip);
-  const routerId = routerIdOf(config, addresses);
-  if (!config.bgp.enabled) return emptyPlan;
-  if (routerId === undefined) {
-    const reason = 'a node without an IPv4 address needs a router id; BGP is off';
-    return { rows: {}, problems: [{ object: 'config', field: 'bgp.routerId', reason }] };
-  }
-  const rows: Rows = {
-    bgpServer: [
-      {
-        asn: config.bgp.asn,
-        routerId,
-        port: config.bgp.port,
-        listenAddresses:
-          config.bgp.listenAddresses.length > 0 ? config.bgp.listenAddresses : addresses,
-      },
-    ],
-    bgpPaths: node.podCidrs.flatMap((prefix) => {
-      const nextHop = addresses.find((address) => familyOf(address) === familyOf(prefix));
-      return nextHop === undefined ? [] : [pathRow(prefix, nextHop)];
-    }),
-  };
-  return { rows, problems: [] };
+interface Session {
+  readonly rows: Rows;
+  readonly problems: readonly Problem[];
 }
 
-function routerIdOf(config: Config, addresses: readonly Ip[]): Ip | undefined {
-  const first = addresses.find((address) => familyOf(address) === 4);
-  return config.bgp.routerId === '' ? first : (config.bgp.routerId as Ip);
-}
-
-function planOther(node: Node, uplink: Uplink, config: Config): Plan {
-  const rows: Rows = {
-    natExclusions: node.podCidrs.map((prefix) => ({ prefix })),
-    ...planTunnels(node, uplink, config),
-    ...(config.bgp.enabled ? { bgpPeers: planPeers(node, uplink, config) } : {}),
-  };
-  return { rows, problems: [] };
-}
+const none: Session = { rows: {}, problems: [] };
 
 /** One session per pair of nodes carries both families. */
-function planPeers(node: Node, uplink: Uplink, config: Config) {
+function planSession(facts: Facts, node: Node, uplink: Uplink, config: Config): Session {
+  const self = facts.nodes.get(config.nodeName);
+  // Without our own Node nobody knows our AS and role.
+  if (!config.bgp.enabled || !config.bgp.nodeMesh || self === undefined) return none;
+  const asn = nodeBgp(node).asn ?? config.bgp.asn;
+  if (asn !== (nodeBgp(self).asn ?? config.bgp.asn)) return none;
+  const role = roleTowards(nodeBgp(self), nodeBgp(node));
+  if (role === 'none') return none;
+  const ends = endsOf(node, uplink);
+  if (ends === undefined) return none;
+  const password = passwordOf(facts, config.bgp.nodePasswordKey);
+  if (password === undefined)
+    return {
+      rows: {},
+      problems: [
+        {
+          object: 'config',
+          field: 'bgp.nodePasswordKey',
+          reason: missingPassword(config.bgp, config.bgp.nodePasswordKey),
+        },
+      ],
+    };
+  const { holdTimeSeconds, gracefulRestartSeconds, longLivedSeconds } = config.bgp;
+  const row: BgpPeerRow = peerRow({
+    ...ends,
+    asn,
+    port: config.bgp.port,
+    holdTimeSeconds,
+    keepaliveSeconds: keepaliveOf(config.bgp, holdTimeSeconds),
+    connectRetrySeconds: config.bgp.connectRetrySeconds,
+    // Both call: whoever starts second finds the other listening, and the session is up at
+    // once instead of after the other's next try (RFC 4271 section 6.8 resolves collisions).
+    passive: false,
+    password: password.row,
+    reflectorClusterId: role === 'client' ? nodeBgp(self).reflector : undefined,
+    gracefulRestartSeconds,
+    longLivedSeconds,
+    description: `node/${node.key}`,
+  });
+  return { rows: { bgpPeers: [row] }, problems: [] };
+}
+
+/**
+ * What another node is to this one (RFC 4456): a client has sessions with the reflectors of its
+ * cluster only, a reflector with everybody but the clients of other clusters.
+ */
+function roleTowards(own: NodeBgp, other: NodeBgp): 'peer' | 'client' | 'none' {
+  const ownClient = own.reflector === undefined ? own.reflectorClient : undefined;
+  const otherClient = other.reflector === undefined ? other.reflectorClient : undefined;
+  if (ownClient !== undefined) return other.reflector === ownClient ? 'peer' : 'none';
+  if (otherClient === undefined) return 'peer';
+  return own.reflector === otherClient ? 'client' : 'none';
+}
+
+function endsOf(node: Node, uplink: Uplink): { address: Ip; localAddress: Ip } | undefined {
   const own = uplink.addresses.map((address) => address.ip);
   const address = node.internalIps.find((ip) => own.some((o) => familyOf(o) === familyOf(ip)));
-  if (address === undefined) return [];
+  if (address === undefined) return undefined;
   const localAddress = own.find((o) => familyOf(o) === familyOf(address));
-  if (localAddress === undefined) return [];
-  return [
-    peerRow({
-      address,
-      asn: config.bgp.asn,
-      port: config.bgp.port,
-      localAddress,
-      holdTimeSeconds: config.bgp.holdTimeSeconds,
-      // Both call: whoever starts second finds the other listening, and the session is up at
-      // once instead of after the other's next try (RFC 4271 section 6.8 resolves collisions).
-      passive: false,
-      description: `node/${node.key}`,
-    }),
-  ];
+  return localAddress === undefined ? undefined : { address, localAddress };
 }

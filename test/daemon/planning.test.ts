@@ -221,7 +221,7 @@ describe('planning', () => {
     );
   });
 
-  it('one endpoint change plans one owner, however many Services there are', () => {
+  it('one endpoint change plans the Service and its routes, however many Services there are', () => {
     const store = createStore();
     commit(store, ['config', 'config', config]);
     commit(store, ['uplink', 'uplink', uplink]);
@@ -233,6 +233,6 @@ describe('planning', () => {
     planChanges(desired, store.takeSnapshot());
     const changed = slice('d/s7-1', 'd/s7', [endpoint('10.244.2.6')]);
     commit(store, ['slices', 'd/s7-1', changed]);
-    assert.equal(planChanges(desired, store.takeSnapshot()), 1);
+    assert.equal(planChanges(desired, store.takeSnapshot()), 2);
   });
 });

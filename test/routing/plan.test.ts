@@ -109,13 +109,6 @@ describe('podPlanner', () => {
 });
 
 describe('nodePlanner', () => {
-  it('makes the own node a BGP speaker that announces its pods', () => {
-    assert.deepEqual(lines(nodePlanner.plan(cluster().facts, 'n1')), [
-      'bgpServer: AS 64512 id 192.0.2.1 port 179',
-      'bgpPaths: 10.244.1.0/24 via 192.0.2.1',
-    ]);
-  });
-
   it('peers with a node of the same subnet without a tunnel', () => {
     assert.deepEqual(lines(nodePlanner.plan(cluster().facts, 'n2')), [
       'natExclusions: 10.244.2.0/24',
@@ -139,17 +132,6 @@ describe('nodePlanner', () => {
       nodePlanner.plan(cluster({ ...config, overlay: { mode } }).facts, owner).rows.tunnels ?? [];
     assert.equal(tunnels('full', 'n2').length, 1);
     assert.equal(tunnels('none', 'n3').length, 0);
-  });
-
-  it('asks for a router id on a node without IPv4', () => {
-    const store = cluster();
-    const six = { ...uplink, addresses: uplink.addresses.filter((a) => a.length === 64) };
-    store.replace('uplink', new Map([['uplink', six]]));
-    const plan = nodePlanner.plan(store.facts, 'n1');
-    assert.deepEqual(
-      plan.problems.map((problem) => problem.field),
-      ['bgp.routerId'],
-    );
   });
 });
 

@@ -1,0 +1,240 @@
+import { parseRange, prefixesOf } from '../core/address-range.ts';
+import { communityKind, gracefulShutdown } from '../core/community.ts';
+import {
+  addressBits,
+  compareText,
+  familyOf,
+  type Ip,
+  type Prefix,
+  prefix,
+  prefixLength,
+} from '../core/ip.ts';
+import { peerMarker, podsMarker, servicesMarker } from '../desired/markers.ts';
+import type { BgpPolicyRow, BgpStatement } from '../desired/rows.ts';
+import { nodeBgp } from '../model/bgp-annotations.ts';
+import type { BgpPeerConfig, ImportConfig, PrefixFilter } from '../model/bgp-config.ts';
+import type { Config } from '../model/config.ts';
+import type { Departure, Node } from '../model/facts.ts';
+import type { Facts } from '../model/store.ts';
+import type { ExternalPeer } from './external-peers.ts';
+
+/**
+ * What passes between GoBGP's table and its neighbours.
+ *
+ * Out: to a neighbour outside of the mesh our own paths, by their marks; to the mesh the prefixes
+ * of our pods, and from a route reflector what other nodes told. A node is no transit for others.
+ * In: everything from the mesh, and from others what the configuration lets in, but never what
+ * is ours.
+ */
+export function planPolicies(
+  facts: Facts,
+  config: Config,
+  self: Node,
+  peers: readonly ExternalPeer[],
+): readonly BgpPolicyRow[] {
+  const configs = peers.map((peer) => peer.config);
+  return [
+    {
+      direction: 'export',
+      otherwise: 'reject',
+      statements: exportStatements(config, self, configs, facts.departure.get('departure')),
+    },
+    {
+      direction: 'import',
+      otherwise: 'accept',
+      statements: importStatements(config, self, configs),
+    },
+  ];
+}
+
+type Target = Ip | Prefix;
+
+function targetOf(peer: BgpPeerConfig): Target[] {
+  const target = peer.address === '' ? peer.range : peer.address;
+  return target === '' ? [] : [target];
+}
+
+function exportStatements(
+  config: Config,
+  self: Node,
+  peers: readonly BgpPeerConfig[],
+  departure: Departure | undefined,
+): BgpStatement[] {
+  const own = nodeBgp(self);
+  const markers = [
+    ...new Set([podsMarker, servicesMarker, ...peers.map((peer) => peerMarker(peer.name))]),
+  ].toSorted();
+  const statements = peers.flatMap((peer) => exportsTo(peer, config, self, markers, departure));
+  statements.push({
+    name: 'pods to nodes',
+    communities: [podsMarker],
+    routeType: 'local',
+    accept: true,
+    removeCommunities: markers,
+  });
+  if (own.reflector !== undefined)
+    statements.push({ name: 'reflected', routeType: 'internal', accept: true });
+  return statements;
+}
+
+function exportsTo(
+  peer: BgpPeerConfig,
+  config: Config,
+  self: Node,
+  removeCommunities: readonly string[],
+  departure: Departure | undefined,
+): BgpStatement[] {
+  const targets = targetOf(peer);
+  if (targets.length === 0) return [];
+  const { advertise } = peer;
+  const own = nodeBgp(self);
+  const added = [...own.communities, ...advertise.communities];
+  const prepend = prependOf(peer, config, self);
+  const common = {
+    peers: targets,
+    routeType: 'local' as const,
+    accept: true,
+    removeCommunities,
+    ...(advertise.med === undefined ? {} : { med: advertise.med }),
+    ...(prepend === undefined ? {} : { prepend }),
+    ...(advertise.nextHop === '' ? {} : { nextHop: advertise.nextHop }),
+  };
+  const preference = advertise.localPreference;
+  const withAttributes = (communities: readonly string[], localPreference: number | undefined) => ({
+    ...(communities.length === 0 ? {} : { addCommunities: unique(communities) }),
+    ...(localPreference === undefined ? {} : { localPreference }),
+  });
+  const statements: BgpStatement[] = [];
+  if (advertise.services && departure?.phase !== 'gone') {
+    const leaving = isLeaving(config, self, departure);
+    statements.push({
+      name: `services to ${peer.name}`,
+      communities: [servicesMarker, peerMarker(peer.name)].toSorted(),
+      ...common,
+      // RFC 8326 section 4: with the community and, inside of an AS, the lowest preference.
+      ...withAttributes(leaving ? [...added, gracefulShutdown] : added, leaving ? 0 : preference),
+    });
+  }
+  if (advertise.podCidrs && config.bgp.advertise.podCidrs)
+    statements.push({
+      name: `pods to ${peer.name}`,
+      communities: [podsMarker],
+      ...common,
+      ...withAttributes(added, preference),
+    });
+  statements.push({ name: `nothing else to ${peer.name}`, peers: targets, accept: false });
+  return statements;
+}
+
+/** Whether the node's routes should be avoided, but not missed. */
+function isLeaving(config: Config, self: Node, departure: Departure | undefined): boolean {
+  return departure?.phase === 'graceful' || (config.bgp.drain.onCordon && self.unschedulable);
+}
+
+function prependOf({ advertise }: BgpPeerConfig, config: Config, self: Node) {
+  const own = nodeBgp(self);
+  if (advertise.prepend === 0) return own.prepend;
+  const asn = advertise.prependAsn === 0 ? (own.asn ?? config.bgp.asn) : advertise.prependAsn;
+  return { asn, times: advertise.prepend };
+}
+
+function importStatements(
+  config: Config,
+  self: Node,
+  peers: readonly BgpPeerConfig[],
+): BgpStatement[] {
+  const mine = nodeBgp(self).importReject.map(within);
+  const statements = [
+    ...byFamily(oursOf(config, self), { name: 'ours', accept: false }),
+    ...byFamily(mine, { name: 'rejected by the node', accept: false }),
+  ];
+  for (const [rules, targets] of groupByRules(config, peers))
+    statements.push(...importsFrom(rules, targets));
+  return statements;
+}
+
+/** Neighbours with the same rules share statements. */
+function groupByRules(
+  config: Config,
+  peers: readonly BgpPeerConfig[],
+): ReadonlyMap<ImportConfig, Target[]> {
+  const groups = new Map<ImportConfig, Target[]>();
+  for (const peer of peers) {
+    const rules = peer.import ?? config.bgp.import;
+    const group = groups.get(rules);
+    if (group === undefined) groups.set(rules, targetOf(peer));
+    else group.push(...targetOf(peer));
+  }
+  return groups;
+}
+
+const everything: readonly PrefixFilter[] = [
+  { prefix: prefix('0.0.0.0/0'), min: 0, max: 0 },
+  { prefix: prefix('::/0'), min: 0, max: 0 },
+];
+
+function importsFrom(rules: ImportConfig, peers: readonly Target[]): BgpStatement[] {
+  const from = peers.toSorted(compareText);
+  const preference =
+    rules.localPreference === undefined ? {} : { localPreference: rules.localPreference };
+  const label = from.join(' ');
+  const refused = (what: string) => ({
+    name: `${what} from ${label}`,
+    peers: from,
+    accept: false,
+  });
+  const accepted = (what: string) => ({
+    name: `${what} from ${label}`,
+    peers: from,
+    accept: true,
+    ...preference,
+  });
+  return [
+    ...(rules.defaultRoute ? [] : byFamily(everything, refused('default route'))),
+    ...byFamily(rules.reject, refused('rejected prefixes')),
+    ...byKind(rules.rejectCommunities, refused('rejected communities')),
+    ...byFamily(rules.accept, accepted('accepted prefixes')),
+    ...byKind(rules.acceptCommunities, accepted('accepted communities')),
+    rules.default === 'accept' ? accepted('all else') : refused('all else'),
+  ];
+}
+
+/** A set of GoBGP holds prefixes of one family. */
+function byFamily(filters: readonly PrefixFilter[], statement: BgpStatement): BgpStatement[] {
+  return ([4, 6] as const).flatMap((family) => {
+    const prefixes = filters.filter((filter) => familyOf(filter.prefix) === family);
+    if (prefixes.length === 0) return [];
+    return [{ ...statement, name: `${statement.name}, IPv${family}`, prefixes }];
+  });
+}
+
+/** A set of GoBGP holds communities of one kind. */
+function byKind(communities: readonly string[], statement: BgpStatement): BgpStatement[] {
+  return (['standard', 'large', 'extended'] as const).flatMap((kind) => {
+    const some = communities.filter((community) => communityKind(community) === kind);
+    if (some.length === 0) return [];
+    return [{ ...statement, name: `${statement.name}, ${kind}`, communities: unique(some) }];
+  });
+}
+
+/** What nobody else may tell us: our Services' addresses and our own pods. */
+function oursOf(config: Config, self: Node): PrefixFilter[] {
+  const pools = config.loadBalancer.pools.flatMap((pool) =>
+    pool.addresses.flatMap((text) => {
+      const range = parseRange(text);
+      return range.ok ? prefixesOf(range.value) : [];
+    }),
+  );
+  const { cidrs, externalIpRanges } = config.services;
+  const all = [...cidrs, ...externalIpRanges, ...self.podCidrs, ...pools];
+  return [...new Set(all)].toSorted(compareText).map(within);
+}
+
+/** A prefix and all inside. */
+function within(of: Prefix): PrefixFilter {
+  return { prefix: of, min: prefixLength(of), max: addressBits(familyOf(of)) };
+}
+
+function unique(texts: readonly string[]): string[] {
+  return [...new Set(texts)].toSorted(compareText);
+}

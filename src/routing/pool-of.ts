@@ -1,0 +1,42 @@
+import { type AddressRange, parseRange } from '../core/address-range.ts';
+import { familyOf, type Ip, ipToBigInt } from '../core/ip.ts';
+import type { Config, PoolBgpConfig } from '../model/config.ts';
+import type { Service } from '../model/facts.ts';
+
+interface Pool {
+  readonly ranges: readonly AddressRange[];
+  readonly bgp: PoolBgpConfig;
+}
+
+/** The pools of a configuration, which never changes as a value, are read once. */
+const known = new WeakMap<Config, readonly Pool[]>();
+
+function poolsOf(config: Config): readonly Pool[] {
+  let pools = known.get(config);
+  if (pools === undefined) {
+    pools = config.loadBalancer.pools.map((pool) => ({
+      ranges: pool.addresses.flatMap((text) => {
+        const range = parseRange(text);
+        return range.ok ? [range.value] : [];
+      }),
+      bgp: pool.bgp,
+    }));
+    known.set(config, pools);
+  }
+  return pools;
+}
+
+/** How the pool that a Service's address is of wants it announced; undefined: it is of none. */
+export function poolBgpOf(config: Config, service: Service): PoolBgpConfig | undefined {
+  const pools = poolsOf(config);
+  const address = service.ingress[0]?.ip;
+  if (address === undefined || pools.length === 0) return undefined;
+  return pools.find((pool) => isIn(pool, address))?.bgp;
+}
+
+function isIn({ ranges }: Pool, address: Ip): boolean {
+  const value = ipToBigInt(address);
+  return ranges.some(
+    (range) => range.family === familyOf(address) && range.first <= value && value <= range.last,
+  );
+}

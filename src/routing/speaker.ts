@@ -1,0 +1,92 @@
+import { familyOf, type Ip } from '../core/ip.ts';
+import type { Problem } from '../core/problem.ts';
+import { pathRow } from '../desired/bgp.ts';
+import { podsMarker } from '../desired/markers.ts';
+import { uplinkName } from '../desired/names.ts';
+import { emptyPlan, type Plan, type Planner } from '../desired/plan.ts';
+import type { BgpPathRow, BgpServerRow } from '../desired/rows.ts';
+import { type NodeBgp, nodeBgp } from '../model/bgp-annotations.ts';
+import type { Config } from '../model/config.ts';
+import type { Node } from '../model/facts.ts';
+import type { ChangedKeys, Facts } from '../model/store.ts';
+import { externalPeers, planExternalPeers } from './external-peers.ts';
+import { planPolicies } from './policies.ts';
+
+/** The one owner of what this node's BGP speaker is. */
+const owner = 'speaker';
+
+/**
+ * This node's BGP speaker: its AS and id, the prefixes of its pods, its neighbours outside of the
+ * mesh, and what may pass between them.
+ */
+export const speakerPlanner: Planner<Facts, ChangedKeys> = {
+  name: 'speaker',
+  kind: 'Node',
+  owners: () => [owner],
+  touched(facts, changed) {
+    const own = facts.config.get('config')?.nodeName;
+    const ownNode = own !== undefined && changed.nodes?.has(own) === true;
+    const { config, uplink, passwords, departure } = changed;
+    return config || uplink || passwords || departure || ownNode ? [owner] : [];
+  },
+  plan(facts) {
+    const config = facts.config.get('config');
+    const uplink = facts.uplink.get(uplinkName);
+    const self = config === undefined ? undefined : facts.nodes.get(config.nodeName);
+    // Without its Node nobody knows the AS and the role of this speaker.
+    if (config === undefined || uplink === undefined || self === undefined) return emptyPlan;
+    if (!config.bgp.enabled) return emptyPlan;
+    const addresses = uplink.addresses.map((address) => address.ip);
+    const own = nodeBgp(self);
+    const server = planServer(config, own, addresses);
+    if (server === undefined) {
+      const reason = 'a node without an IPv4 address needs a router id; BGP is off';
+      return { rows: {}, problems: [{ object: 'config', field: 'bgp.routerId', reason }] };
+    }
+    const { rows: bgpPeers, problems } = planExternalPeers(facts, config, uplink, self);
+    return {
+      rows: {
+        bgpServer: [server],
+        bgpPolicies: planPolicies(facts, config, self, externalPeers(config, self)),
+        bgpPaths: planPodPaths(self, addresses),
+        bgpPeers,
+      },
+      problems: [...own.problems, ...problems, ...orphans(own, config)],
+    } satisfies Plan;
+  },
+};
+
+function planServer(
+  config: Config,
+  own: NodeBgp,
+  addresses: readonly Ip[],
+): BgpServerRow | undefined {
+  const first = addresses.find((address) => familyOf(address) === 4);
+  const routerId = config.bgp.routerId === '' ? first : (config.bgp.routerId as Ip);
+  if (routerId === undefined) return undefined;
+  const configured = config.bgp.listenAddresses.length > 0 ? config.bgp.listenAddresses : addresses;
+  return {
+    asn: own.asn ?? config.bgp.asn,
+    routerId,
+    port: config.bgp.port,
+    listenAddresses: own.listenAddresses.length > 0 ? own.listenAddresses : configured,
+  };
+}
+
+function planPodPaths(self: Node, addresses: readonly Ip[]): BgpPathRow[] {
+  return self.podCidrs.flatMap((prefix) => {
+    const nextHop = addresses.find((address) => familyOf(address) === familyOf(prefix));
+    return nextHop === undefined ? [] : [pathRow(prefix, nextHop, { communities: [podsMarker] })];
+  });
+}
+
+function orphans(own: NodeBgp, config: Config): Problem[] {
+  if (own.reflector === undefined || own.reflectorClient === undefined) return [];
+  return [
+    {
+      object: `Node/${config.nodeName}`,
+      field: 'metadata.annotations[kube-router.io/rr.client]',
+      reason: 'a node cannot be a route reflector and its client; it is the reflector',
+    },
+  ];
+}
