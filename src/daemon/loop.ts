@@ -72,6 +72,7 @@ const deleteNeeds: { readonly [S in Stage]?: readonly FactKind[] } = {
   sessionPauses: [...always, 'services', 'slices'],
   translations: [...always, 'services', 'slices', 'pods'],
   bgpPaths: [...always, 'services', 'slices'],
+  bgpPeers: [...always, 'passwords'],
 };
 
 interface State {

@@ -48,7 +48,7 @@ async function main(configPath: string, signal: AbortSignal): Promise<void> {
   await using _uplink = await holdUplink(config, store, { log, signal });
   const say = (message: string, fields: object) => log.info(fields, message);
   await using vpp = createVppTarget({ connect: config.vpp.apiSocket, clock, signal, log: say });
-  await using bgp = startBgp(config, store, signal, log);
+  await using bgp = await startBgp(config, { store, problems, log, signal });
   const targets = targetsOf(vpp, bgp.target, metrics, signal);
   const observer = roundObserver(metrics, clock.now());
   await using probing = startProbing(store, log);
@@ -58,6 +58,7 @@ async function main(configPath: string, signal: AbortSignal): Promise<void> {
     observer.onRound,
     (round) => probing.onRound(round, vpp.session),
     (round) => serviceHealth.onRound(round.snapshot.changed),
+    bgp.onRound,
   ];
   const loop = startLoop({
     store,

@@ -2,6 +2,7 @@ import { createGobgpClient } from '../bgp/client.ts';
 import { createGobgpTarget } from '../bgp/target.ts';
 import { watchGobgp } from '../bgp/watch.ts';
 import { createCniServer } from '../cni/server.ts';
+import { watchPasswords } from '../config/passwords.ts';
 import { watchConfig } from '../config/watch.ts';
 import { realClock as clock } from '../core/clock.ts';
 import type { Problem } from '../core/problem.ts';
@@ -20,10 +21,12 @@ import { sessionTargets, switchScan } from '../vpp/drivers/sessions.ts';
 import type { VppTarget } from '../vpp/target.ts';
 import { watchAffinity } from './affinity.ts';
 import { serveControl } from './control.ts';
+import { watchDeparture } from './departure.ts';
 import { reportProblems, uidOfObject } from './events.ts';
 import { serveHealth } from './health.ts';
+import { watchHoldDown } from './hold-down.ts';
 import type { createLog } from './log.ts';
-import type { Loop } from './loop.ts';
+import type { Loop, Round } from './loop.ts';
 import { type Metrics, serveMetrics } from './metrics.ts';
 import { isInForce } from './observe.ts';
 import { createProbing } from './probing.ts';
@@ -183,17 +186,44 @@ export function startSessions(parts: {
 }
 
 /** GoBGP as target and source; without BGP nothing is ever learned, which is complete at once. */
-export function startBgp(config: Config, store: Store, signal: AbortSignal, log: Log) {
+export async function startBgp(
+  config: Config,
+  parts: {
+    readonly store: Store;
+    readonly problems: Map<string, readonly Problem[]>;
+    readonly log: Log;
+    readonly signal: AbortSignal;
+  },
+) {
+  const { store, problems, log, signal } = parts;
   if (!config.bgp.enabled) {
     store.markSynced('learnedRoutes');
-    return { target: undefined, [Symbol.asyncDispose]: () => Promise.resolve() };
+    const onRound = (_round: Round): void => undefined;
+    return { target: undefined, onRound, [Symbol.asyncDispose]: () => Promise.resolve() };
   }
+  const passwords = await watchPasswords({
+    directory: () => (store.facts.config.get('config') ?? config).bgp.passwordsDir,
+    store,
+    onProblems: (found) => problems.set('passwords', found),
+    clock,
+    signal,
+  });
+  const say = (message: string, fields: object) => log.info(fields, message);
+  const departure = watchDeparture({ store, clock, log: say });
+  const holdDown = watchHoldDown({ store, clock, log: say });
   const client = createGobgpClient({ socket: config.bgp.apiSocket, clock });
   const target = createGobgpTarget({ client, clock, signal, log });
   const watch = watchGobgp({ client, store, clock, signal, log });
   return {
     target,
+    onRound({ snapshot }: Round) {
+      departure.onRound(snapshot);
+      holdDown.onRound(snapshot);
+    },
     async [Symbol.asyncDispose]() {
+      departure[Symbol.dispose]();
+      holdDown[Symbol.dispose]();
+      await passwords[Symbol.asyncDispose]();
       await watch[Symbol.asyncDispose]();
       await target[Symbol.asyncDispose]();
       await client[Symbol.asyncDispose]();

@@ -126,12 +126,9 @@ export interface Node {
   readonly shuttingDown: boolean;
 }
 
-/** How far this node is on its way out. Source: src/daemon/departure.ts. */
+/** Whether the time is over in which a leaving node was avoided. Source: src/daemon/departure.ts. */
 export interface Departure {
-  /** Routes of Services are still there, but not liked (RFC 8326), or they are withdrawn. */
-  readonly phase: 'graceful' | 'gone';
-  /** One clause for people. */
-  readonly reason: string;
+  readonly isOver: boolean;
 }
 
 /** core/v1 Namespace. */

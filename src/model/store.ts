@@ -39,7 +39,7 @@ export interface FactTypes {
   readonly passwords: string;
   /** Services whose routes are held down because they flap. Key: of the Service. Source: src/daemon. */
   readonly heldDown: true;
-  /** One entry, key `departure`, while this node is on its way out. */
+  /** One entry, key `departure`; none until the daemon knows its node. */
   readonly departure: Departure;
   /** One entry, key `config`. */
   readonly config: Config;

@@ -14,8 +14,9 @@ import type { BgpPolicyRow, BgpStatement } from '../desired/rows.ts';
 import { nodeBgp } from '../model/bgp-annotations.ts';
 import type { BgpPeerConfig, ImportConfig, PrefixFilter } from '../model/bgp-config.ts';
 import type { Config } from '../model/config.ts';
-import type { Departure, Node } from '../model/facts.ts';
+import type { Node } from '../model/facts.ts';
 import type { Facts } from '../model/store.ts';
+import { type DeparturePhase, departurePhase } from './departure.ts';
 import type { ExternalPeer } from './external-peers.ts';
 
 /**
@@ -37,7 +38,7 @@ export function planPolicies(
     {
       direction: 'export',
       otherwise: 'reject',
-      statements: exportStatements(config, self, configs, facts.departure.get('departure')),
+      statements: exportStatements(config, self, configs, departurePhase(facts, config, self)),
     },
     {
       direction: 'import',
@@ -58,13 +59,13 @@ function exportStatements(
   config: Config,
   self: Node,
   peers: readonly BgpPeerConfig[],
-  departure: Departure | undefined,
+  phase: DeparturePhase,
 ): BgpStatement[] {
   const own = nodeBgp(self);
   const markers = [
     ...new Set([podsMarker, servicesMarker, ...peers.map((peer) => peerMarker(peer.name))]),
   ].toSorted();
-  const statements = peers.flatMap((peer) => exportsTo(peer, config, self, markers, departure));
+  const statements = peers.flatMap((peer) => exportsTo(peer, config, self, markers, phase));
   statements.push({
     name: 'pods to nodes',
     communities: [podsMarker],
@@ -82,7 +83,7 @@ function exportsTo(
   config: Config,
   self: Node,
   removeCommunities: readonly string[],
-  departure: Departure | undefined,
+  phase: DeparturePhase,
 ): BgpStatement[] {
   const targets = targetOf(peer);
   if (targets.length === 0) return [];
@@ -105,8 +106,8 @@ function exportsTo(
     ...(localPreference === undefined ? {} : { localPreference }),
   });
   const statements: BgpStatement[] = [];
-  if (advertise.services && departure?.phase !== 'gone') {
-    const leaving = isLeaving(config, self, departure);
+  if (advertise.services && phase !== 'gone') {
+    const leaving = phase === 'graceful';
     statements.push({
       name: `services to ${peer.name}`,
       communities: [servicesMarker, peerMarker(peer.name)].toSorted(),
@@ -124,11 +125,6 @@ function exportsTo(
     });
   statements.push({ name: `nothing else to ${peer.name}`, peers: targets, accept: false });
   return statements;
-}
-
-/** Whether the node's routes should be avoided, but not missed. */
-function isLeaving(config: Config, self: Node, departure: Departure | undefined): boolean {
-  return departure?.phase === 'graceful' || (config.bgp.drain.onCordon && self.unschedulable);
 }
 
 function prependOf({ advertise }: BgpPeerConfig, config: Config, self: Node) {

@@ -230,9 +230,12 @@ describe('the export policy', () => {
     assert.deepEqual(cordoned?.addCommunities, ['65535:0']);
     assert.equal(cordoned?.localPreference, 0);
     const store = nodesOf(bgpConfig({ peers }));
-    store.commit('departure', [['departure', { phase: 'gone', reason: 'test' }]]);
+    store.commit('nodes', [['n1', node('n1', 1, { terminating: true })]]);
     const names = planOf(store).rows.bgpPolicies?.[0]?.statements.map((one) => one.name);
     assert.deepEqual(names, ['pods to a', 'nothing else to a', 'pods to nodes']);
+    store.commit('departure', [['departure', { isOver: false }]]);
+    const [first] = planOf(store).rows.bgpPolicies?.[0]?.statements ?? [];
+    assert.deepEqual(first?.addCommunities, ['65535:0']);
   });
 });
 
