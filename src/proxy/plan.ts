@@ -3,7 +3,12 @@ import type { Problem } from '../core/problem.ts';
 import { emptyPlan, type Plan, type Planner } from '../desired/plan.ts';
 import type { Backend, RouteRow, SessionPauseRow, TranslationRow } from '../desired/rows.ts';
 import type { Service, ServicePort } from '../model/facts.ts';
-import { type Frontend, frontendProblems, frontendsOfPort } from '../model/frontends.ts';
+import {
+  type Frontend,
+  frontendProblems,
+  frontendsOfPort,
+  servicesOutside,
+} from '../model/frontends.ts';
 import type { ChangedKeys, Facts } from '../model/store.ts';
 import { backendsOfPort, maxBackends, type PortBackends, refusal, silence } from './backends.ts';
 
@@ -93,14 +98,6 @@ function planPort(
       // Without their number, which changes all the time: each reason is an Event of its own.
       reason: `has more than ${maxBackends} endpoints; this node uses ${maxBackends} of them`,
     });
-}
-
-/** Services with addresses that are not the cluster's own. */
-function servicesOutside(facts: Facts): string[] {
-  const outside: string[] = [];
-  for (const service of facts.services.values())
-    if (service.ingress.length + service.externalIps.length > 0) outside.push(service.key);
-  return outside;
 }
 
 /** Not where somebody is: a node's address, of this node or another, or one on the uplink's link. */

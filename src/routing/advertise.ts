@@ -19,7 +19,7 @@ import type { AdvertiseConfig } from '../model/bgp-config.ts';
 import type { Config } from '../model/config.ts';
 import { usableEndpoints } from '../model/endpoints.ts';
 import type { Service } from '../model/facts.ts';
-import { externalIps, loadBalancerIps } from '../model/frontends.ts';
+import { externalIps, loadBalancerIps, servicesOutside } from '../model/frontends.ts';
 import { endpointsOfPort } from '../model/service-endpoints.ts';
 import type { ChangedKeys, Facts } from '../model/store.ts';
 import { externalPeers, matches } from './external-peers.ts';
@@ -39,6 +39,8 @@ export const advertisementPlanner: Planner<Facts, ChangedKeys> = {
       ...(changed.services ?? []),
       ...(changed.slicesOf ?? []),
       ...(changed.heldDown ?? []),
+      // Whether an outside address is that of another node.
+      ...(changed.nodes === undefined ? [] : servicesOutside(facts)),
     ]);
   },
   plan(facts, owner) {

@@ -23,11 +23,8 @@ export const speakerPlanner: Planner<Facts, ChangedKeys> = {
   name: 'speaker',
   kind: 'Node',
   owners: () => [owner],
-  touched(facts, changed) {
-    const own = facts.config.get('config')?.nodeName;
-    const ownNode = own !== undefined && changed.nodes?.has(own) === true;
-    const { config, uplink, passwords, departure } = changed;
-    return config || uplink || passwords || departure || ownNode ? [owner] : [];
+  touched(_facts, { config, uplink, nodes, passwords, departure }) {
+    return config || uplink || nodes || passwords || departure ? [owner] : [];
   },
   plan(facts) {
     const config = facts.config.get('config');

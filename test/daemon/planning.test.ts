@@ -6,6 +6,7 @@ import { createDesired, type Desired } from '../../src/desired/desired.ts';
 import { stages } from '../../src/desired/table.ts';
 import { createStore, type FactKind, factKinds, type Store } from '../../src/model/store.ts';
 import { attachment, config, endpoint, node, pod, port, service, slice, uplink } from '../facts.ts';
+import { bgpConfig, peer } from '../routing/rig.ts';
 
 type Commit = readonly [FactKind, string, unknown];
 
@@ -26,6 +27,12 @@ const serviceCommit = fc
     externalIps: fc.subarray(['203.0.113.5', '192.0.2.1', '192.0.2.2', '198.51.100.3']),
     sourceRanges: fc.subarray(['198.51.100.0/24', '2001:db8::/32', 'nonsense']),
     affinitySeconds: fc.constantFrom(0, 60),
+    annotations: fc.constantFrom(
+      {},
+      { 'kube-router.io/service.advertise.clusterip': 'false' },
+      { 'kube-vpp-router.io/bgp.peers': 'a', 'kube-vpp-router.io/bgp.med': '5' },
+      { 'kube-vpp-router.io/bgp.communities': 'nonsense' },
+    ),
     keep,
   })
   .map(
@@ -73,13 +80,23 @@ const nodeCommit = fc
     key: fc.constantFrom('n1', 'n2', 'n3'),
     subnet: fc.constantFrom('192.0.2', '198.51.100'),
     zone: fc.constantFrom('x', 'y'),
+    terminating: fc.boolean(),
+    annotations: fc.constantFrom(
+      {},
+      { 'kube-router.io/node.asn': '64600' },
+      { 'kube-router.io/rr.server': '7' },
+      { 'kube-router.io/rr.client': '7' },
+      { 'kube-router.io/peers': '- {remoteip: 192.0.2.2, remoteasn: 65001}' },
+    ),
     keep,
   })
-  .map(({ key, subnet, zone, keep: kept }): Commit => {
+  .map(({ key, subnet, zone, terminating, annotations, keep: kept }): Commit => {
     const number = Number(key.slice(1));
     const given = {
       internalIps: [ip(`${subnet}.${number}`)],
       labels: { 'topology.kubernetes.io/zone': zone },
+      annotations,
+      terminating,
     };
     return ['nodes', key, kept ? node(key, number, given) : undefined];
   });
@@ -117,6 +134,43 @@ const epochCommit = fc
   .record({ key: fc.constantFrom('d/a /TCP', 'd/b /TCP'), epoch: fc.nat(3) })
   .map(({ key, epoch }): Commit => ['affinityEpochs', key, epoch]);
 
+const bgpCommit = fc.oneof(
+  fc
+    .record({ over: fc.boolean(), keep })
+    .map(
+      ({ over, keep: kept }): Commit => [
+        'departure',
+        'departure',
+        kept ? { isOver: over } : undefined,
+      ],
+    ),
+  fc
+    .record({ key: fc.constantFrom('d/a', 'd/b'), keep })
+    .map(({ key, keep: kept }): Commit => ['heldDown', key, kept ? true : undefined]),
+  fc
+    .record({ digest: fc.constantFrom('x', 'y'), keep })
+    .map(({ digest, keep: kept }): Commit => ['passwords', 'tor', kept ? digest : undefined]),
+  fc
+    .record({ aggregated: fc.boolean(), mesh: fc.boolean(), password: fc.boolean() })
+    .map(({ aggregated, mesh, password }): Commit => {
+      const advertise = {
+        ...config.bgp.advertise,
+        clusterIps: true,
+        externalIps: true,
+        loadBalancerIps: true,
+        linkBandwidth: 100,
+        aggregates: aggregated ? [prefix('10.96.0.0/16')] : [],
+      };
+      const key = password ? 'tor' : '';
+      const peers = [peer('a', { passwordKey: key }), peer('b', { address: ip('192.0.2.2') })];
+      return [
+        'config',
+        'config',
+        bgpConfig({ advertise, peers, nodeMesh: mesh, nodePasswordKey: key }),
+      ];
+    }),
+);
+
 const otherCommit = fc.oneof(
   fc.record({ link: fc.constantFrom('v1', 'v2'), keep }).map(({ link, keep: kept }): Commit => {
     const fact = attachment(link, link === 'v1' ? '10.244.1.5' : '10.244.1.6');
@@ -152,6 +206,7 @@ const commits = fc.array(
     routeCommit,
     podCommit,
     epochCommit,
+    bgpCommit,
     otherCommit,
   ),
   { maxLength: 40 },
