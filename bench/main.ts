@@ -4,6 +4,7 @@ import { benchChurn } from './churn.ts';
 import { benchCluster } from './cluster.ts';
 import { type Figure, printFigures } from './figures.ts';
 import { defaultPlane, type Plane } from './plane.ts';
+import { benchPlanning } from './planning.ts';
 import { benchRoutes } from './routes.ts';
 
 /** The benches by name; each prints its figures beside limits measured in the same run. */
@@ -13,6 +14,7 @@ const benches: Readonly<
   api: benchApiClient,
   cluster: benchCluster,
   churn: benchChurn,
+  planning: benchPlanning,
   routes: benchRoutes,
 };
 

@@ -13,6 +13,7 @@ import type {
   Uplink,
 } from './facts.ts';
 import { createGated, type Gated, type GateReason, indexGated } from './gated.ts';
+import { changedParts, nodePartKey } from './node-parts.ts';
 
 /**
  * The store: the only mutable truth of the daemon.
@@ -78,6 +79,8 @@ export type Facts = { readonly [K in FactKind]: ReadonlyMap<string, FactTypes[K]
 export type ChangedKeys = { readonly [K in FactKind]?: ReadonlySet<string> } & {
   /** Keys of the Services that gained, lost or changed a slice. */
   readonly slicesOf?: ReadonlySet<string>;
+  /** Parts of Nodes: see node-parts.ts. */
+  readonly nodeParts?: ReadonlySet<string>;
   /** Reasons for which another bucket of Services is gated, or one less. */
   readonly gated?: ReadonlySet<GateReason>;
 };
@@ -114,6 +117,8 @@ export interface Store {
   changed(): Promise<void>;
 }
 
+type MarkedKind = FactKind | 'slicesOf' | 'nodeParts' | 'gated';
+
 type MutableFacts = { [K in FactKind]: Map<string, FactTypes[K]> };
 
 export function createStore(): Store {
@@ -122,7 +127,7 @@ export function createStore(): Store {
   const nodeOf = new Map<Ip, string>();
   const gated = createGated();
   const synced = new Set<FactKind>();
-  let changed = new Map<FactKind | 'slicesOf' | 'gated', Set<string>>();
+  let changed = new Map<MarkedKind, Set<string>>();
   let revision = 0;
   let takenRevision = 0;
   let wake: (() => void) | undefined;
@@ -130,7 +135,7 @@ export function createStore(): Store {
 
   const view: Facts = { ...facts, slicesOf, nodeOf, gated };
 
-  function mark(kind: FactKind | 'slicesOf' | 'gated', key: string): void {
+  function mark(kind: MarkedKind, key: string): void {
     const keys = changed.get(kind);
     if (keys === undefined) changed.set(kind, new Set([key]));
     else keys.add(key);
@@ -150,7 +155,11 @@ export function createStore(): Store {
     if (kind === 'services')
       for (const reason of indexGated(gated, key, before as Service, fact as Service))
         mark('gated', reason);
-    if (kind === 'nodes') indexNode(nodeOf, key, before as Node, fact as Node);
+    if (kind === 'nodes') {
+      const [was, is] = [before, fact] as (Node | undefined)[];
+      indexNode(nodeOf, key, was, is);
+      for (const part of changedParts(was, is)) mark('nodeParts', nodePartKey(part, key));
+    }
     mark(kind, key);
   }
 

@@ -5,6 +5,7 @@ import type { FilterListRow, FilterRow, FilterRule } from '../desired/rows.ts';
 import type { Service } from '../model/facts.ts';
 import { type Frontend, frontendsOfPort, sourceRangesOf } from '../model/frontends.ts';
 import { type GateReason, gateBucket } from '../model/gated.ts';
+import { hasChanged } from '../model/node-parts.ts';
 import type { ChangedKeys, Facts } from '../model/store.ts';
 import { backendsOfPort } from './backends.ts';
 
@@ -30,8 +31,7 @@ export const gatePlanner: Planner<Facts, ChangedKeys> = {
   },
   touched(facts, changed) {
     if (changed.config || changed.uplink) return 'all';
-    const own = facts.config.get('config')?.nodeName;
-    if (own !== undefined && changed.nodes?.has(own)) return 'all';
+    if (hasChanged(changed, 'zone', facts.config.get('config')?.nodeName ?? '')) return 'all';
     const touched = new Set<string>();
     if (changed.gated || changed.attachments) touched.add(listsOwner);
     for (const key of changed.services ?? [])

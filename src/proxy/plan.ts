@@ -9,6 +9,7 @@ import {
   frontendsOfPort,
   servicesOutside,
 } from '../model/frontends.ts';
+import { hasChanged } from '../model/node-parts.ts';
 import type { ChangedKeys, Facts } from '../model/store.ts';
 import { backendsOfPort, maxBackends, type PortBackends, refusal, silence } from './backends.ts';
 
@@ -22,11 +23,10 @@ export const servicePlanner: Planner<Facts, ChangedKeys> = {
   owners: (facts) => facts.services.keys(),
   touched(facts, changed) {
     if (changed.config || changed.uplink) return 'all';
-    const own = facts.config.get('config')?.nodeName;
-    if (own !== undefined && changed.nodes?.has(own)) return 'all';
+    if (hasChanged(changed, 'zone', facts.config.get('config')?.nodeName ?? '')) return 'all';
     const epochs = [...(changed.affinityEpochs ?? [])].map(serviceOfEpoch);
     // Whether an outside address is that of another node.
-    const outside = changed.nodes === undefined ? [] : servicesOutside(facts);
+    const outside = hasChanged(changed, 'way') ? servicesOutside(facts) : [];
     return new Set([
       ...(changed.services ?? []),
       ...(changed.slicesOf ?? []),

@@ -20,6 +20,7 @@ import type { Config } from '../model/config.ts';
 import { usableEndpoints } from '../model/endpoints.ts';
 import type { Service } from '../model/facts.ts';
 import { externalIps, loadBalancerIps, servicesOutside } from '../model/frontends.ts';
+import { hasChanged } from '../model/node-parts.ts';
 import { endpointsOfPort } from '../model/service-endpoints.ts';
 import type { ChangedKeys, Facts } from '../model/store.ts';
 import { externalPeers, matches } from './external-peers.ts';
@@ -32,15 +33,14 @@ export const advertisementPlanner: Planner<Facts, ChangedKeys> = {
   owners: (facts) => facts.services.keys(),
   touched(facts, changed) {
     if (changed.config || changed.uplink) return 'all';
-    const own = facts.config.get('config')?.nodeName;
-    // Its AS, its labels and its neighbours.
-    if (own !== undefined && changed.nodes?.has(own)) return 'all';
+    const own = facts.config.get('config')?.nodeName ?? '';
+    if (hasChanged(changed, 'role', own) || hasChanged(changed, 'neighbours', own)) return 'all';
     return new Set([
       ...(changed.services ?? []),
       ...(changed.slicesOf ?? []),
       ...(changed.heldDown ?? []),
       // Whether an outside address is that of another node.
-      ...(changed.nodes === undefined ? [] : servicesOutside(facts)),
+      ...(hasChanged(changed, 'way') ? servicesOutside(facts) : []),
     ]);
   },
   plan(facts, owner) {

@@ -5,6 +5,7 @@ import type { RoutePath } from '../desired/rows.ts';
 import { sortPaths } from '../desired/tables.ts';
 import type { Config } from '../model/config.ts';
 import type { Uplink } from '../model/facts.ts';
+import { hasChanged } from '../model/node-parts.ts';
 import type { ChangedKeys, Facts } from '../model/store.ts';
 import { needsTunnel } from './tunnels.ts';
 import { isOnLink, isOwnAddress } from './uplink.ts';
@@ -17,8 +18,10 @@ export const learnedRoutePlanner: Planner<Facts, ChangedKeys> = {
   name: 'learned routes',
   kind: 'Route',
   owners: (facts) => facts.learnedRoutes.keys(),
-  touched(_facts, changed) {
-    if (changed.config || changed.uplink || changed.nodes) return 'all';
+  touched(facts, changed) {
+    if (changed.config || changed.uplink || hasChanged(changed, 'way')) return 'all';
+    const own = facts.config.get('config')?.nodeName ?? '';
+    if (hasChanged(changed, 'pods', own)) return 'all';
     return changed.learnedRoutes ?? [];
   },
   plan(facts, owner) {

@@ -7,6 +7,7 @@ import type { BgpPeerRow } from '../desired/rows.ts';
 import { type NodeBgp, nodeBgp } from '../model/bgp-annotations.ts';
 import type { Config } from '../model/config.ts';
 import type { Node, Uplink } from '../model/facts.ts';
+import { hasChanged } from '../model/node-parts.ts';
 import type { ChangedKeys, Facts } from '../model/store.ts';
 import { keepaliveOf, missingPassword, passwordOf } from './external-peers.ts';
 import { planTunnels } from './tunnels.ts';
@@ -21,9 +22,8 @@ export const nodePlanner: Planner<Facts, ChangedKeys> = {
   owners: (facts) => facts.nodes.keys(),
   touched(facts, changed) {
     if (changed.config || changed.uplink || changed.passwords) return 'all';
-    const own = facts.config.get('config')?.nodeName;
-    // Its AS and role decide about all sessions.
-    if (own !== undefined && changed.nodes?.has(own)) return 'all';
+    // They decide about all sessions.
+    if (hasChanged(changed, 'role', facts.config.get('config')?.nodeName ?? '')) return 'all';
     return changed.nodes ?? [];
   },
   plan(facts, owner) {

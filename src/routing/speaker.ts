@@ -8,6 +8,7 @@ import type { BgpPathRow, BgpServerRow } from '../desired/rows.ts';
 import { type NodeBgp, nodeBgp } from '../model/bgp-annotations.ts';
 import type { Config } from '../model/config.ts';
 import type { Node } from '../model/facts.ts';
+import { hasChanged } from '../model/node-parts.ts';
 import type { ChangedKeys, Facts } from '../model/store.ts';
 import { externalPeers, planExternalPeers } from './external-peers.ts';
 import { planPolicies } from './policies.ts';
@@ -23,8 +24,12 @@ export const speakerPlanner: Planner<Facts, ChangedKeys> = {
   name: 'speaker',
   kind: 'Node',
   owners: () => [owner],
-  touched(_facts, { config, uplink, nodes, passwords, departure }) {
-    return config || uplink || nodes || passwords || departure ? [owner] : [];
+  touched(facts, changed) {
+    const own = facts.config.get('config')?.nodeName ?? '';
+    const { config, uplink, nodes, passwords, departure } = changed;
+    // A neighbour may turn out to be a node.
+    const node = nodes?.has(own) || hasChanged(changed, 'way');
+    return config || uplink || node || passwords || departure ? [owner] : [];
   },
   plan(facts) {
     const config = facts.config.get('config');
