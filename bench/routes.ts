@@ -5,6 +5,7 @@ import { realClock as clock } from '../src/core/clock.ts';
 import { ip, prefix } from '../src/core/ip.ts';
 import { startLoop } from '../src/daemon/loop.ts';
 import { peerRow } from '../src/desired/bgp.ts';
+import type { BgpPeerRow } from '../src/desired/rows.ts';
 import type { Config } from '../src/model/config.ts';
 import type { Uplink } from '../src/model/facts.ts';
 import { createStore } from '../src/model/store.ts';
@@ -78,7 +79,8 @@ async function connectBoth(a: Speaker, b: Speaker, signal: AbortSignal): Promise
     [a, b],
     [b, a],
   ] as const)
-    await own.client.addPeer(
+    await addPeer(
+      own,
       peerRow({
         address: ip(other.address),
         asn: 64_512,
@@ -91,6 +93,11 @@ async function connectBoth(a: Speaker, b: Speaker, signal: AbortSignal): Promise
       }),
       signal,
     );
+}
+
+function addPeer(speaker: Speaker, row: BgpPeerRow, signal: AbortSignal): Promise<void> {
+  const context = { localAsn: 64_512, password: '' };
+  return speaker.client.call('AddPeer', (d) => d.peer(row, context), signal);
 }
 
 async function untilEstablished(speaker: Speaker, signal: AbortSignal): Promise<void> {

@@ -146,14 +146,47 @@ export interface Family {
 }
 
 export interface PeerConf {
+  authPassword: string;
   description: string;
+  localAsn: number;
   neighborAddress: string;
   peerAsn: number;
+  /** Set for a neighbour that called from inside a prefix. */
+  peerGroup: string;
+  /** 1 when the neighbour is of our own AS, else 2. */
+  type: number;
+}
+
+export interface EbgpMultihop {
+  enabled: boolean;
+  multihopTtl: number;
+}
+
+export interface TtlSecurity {
+  enabled: boolean;
+  ttlMin: number;
+}
+
+export interface RouteReflector {
+  routeReflectorClient: boolean;
+  routeReflectorClusterId: string;
+}
+
+export interface Messages {
+  received: Messages_Message | undefined;
+  sent: Messages_Message | undefined;
+}
+
+export interface Messages_Message {
+  notification: number;
 }
 
 export interface PeerState {
+  messages: Messages | undefined;
+  neighborAddress: string;
   sessionState: SessionState;
   adminState: AdminState;
+  flops: number;
   disconnectMessage: string;
 }
 
@@ -183,6 +216,8 @@ export interface Transport {
 export interface GracefulRestart {
   enabled: boolean;
   restartTime: number;
+  deferralTime: number;
+  longlivedEnabled: boolean;
 }
 
 export interface MpGracefulRestartConfig {
@@ -211,19 +246,100 @@ export interface AfiSafiState {
   advertised: number;
 }
 
+export interface PrefixLimit {
+  family: Family | undefined;
+  maxPrefixes: number;
+}
+
+export interface LongLivedGracefulRestartConfig {
+  enabled: boolean;
+  restartTime: number;
+}
+
+export interface LongLivedGracefulRestart {
+  config: LongLivedGracefulRestartConfig | undefined;
+}
+
+export interface AddPathsConfig {
+  receive: boolean;
+  sendMax: number;
+}
+
+export interface AddPaths {
+  config: AddPathsConfig | undefined;
+}
+
 export interface AfiSafi {
   mpGracefulRestart: MpGracefulRestart | undefined;
   config: AfiSafiConfig | undefined;
   state: AfiSafiState | undefined;
+  prefixLimits: PrefixLimit | undefined;
+  longLivedGracefulRestart: LongLivedGracefulRestart | undefined;
+  addPaths: AddPaths | undefined;
 }
 
 export interface Peer {
   conf: PeerConf | undefined;
+  ebgpMultihop: EbgpMultihop | undefined;
+  routeReflector: RouteReflector | undefined;
   state: PeerState | undefined;
   timers: Timers | undefined;
   transport: Transport | undefined;
   gracefulRestart: GracefulRestart | undefined;
   afiSafis: AfiSafi[];
+  ttlSecurity: TtlSecurity | undefined;
+}
+
+export interface PeerGroupConf {
+  authPassword: string;
+  description: string;
+  peerAsn: number;
+  peerGroupName: string;
+}
+
+export interface PeerGroup {
+  conf: PeerGroupConf | undefined;
+  ebgpMultihop: EbgpMultihop | undefined;
+  routeReflector: RouteReflector | undefined;
+  timers: Timers | undefined;
+  transport: Transport | undefined;
+  gracefulRestart: GracefulRestart | undefined;
+  afiSafis: AfiSafi[];
+  ttlSecurity: TtlSecurity | undefined;
+}
+
+export interface AddPeerGroupRequest {
+  peerGroup: PeerGroup | undefined;
+}
+
+export interface DeletePeerGroupRequest {
+  name: string;
+}
+
+export interface ListPeerGroupRequest {
+  peerGroupName: string;
+}
+
+export interface ListPeerGroupResponse {
+  peerGroup: PeerGroup | undefined;
+}
+
+/** Also the whole of DeleteDynamicNeighborRequest. */
+export interface DynamicNeighbor {
+  prefix: string;
+  peerGroup: string;
+}
+
+export interface AddDynamicNeighborRequest {
+  dynamicNeighbor: DynamicNeighbor | undefined;
+}
+
+export interface ListDynamicNeighborRequest {
+  peerGroup: string;
+}
+
+export interface ListDynamicNeighborResponse {
+  dynamicNeighbor: DynamicNeighbor | undefined;
 }
 
 /** AddPeer and UpdatePeer. */
@@ -246,6 +362,162 @@ export interface ListPeerRequest {
 
 export interface ListPeerResponse {
   peer: Peer | undefined;
+}
+
+export interface ResetPeerRequest {
+  address: string;
+  soft: boolean;
+  /** Of the soft reset: 1 for in, 2 for out. */
+  direction: number;
+}
+
+export interface DefinedSet {
+  /**
+   * 1 for prefixes, 2 for neighbours, 5, 6 and 7 for standard, extended and large
+   * communities.
+   */
+  definedType: number;
+  name: string;
+  list: string[];
+  prefixes: Prefix[];
+}
+
+export interface Prefix {
+  ipPrefix: string;
+  maskLengthMin: number;
+  maskLengthMax: number;
+}
+
+export interface DefinedSetRequest {
+  definedSet: DefinedSet | undefined;
+}
+
+export interface DeleteDefinedSetRequest {
+  definedSet:
+    | DefinedSet
+    | undefined;
+  /** The set itself, not only what is named. */
+  all: boolean;
+}
+
+export interface ListDefinedSetRequest {
+  definedType: number;
+  name: string;
+}
+
+export interface ListDefinedSetResponse {
+  definedSet: DefinedSet | undefined;
+}
+
+export interface MatchSet {
+  /** 1: any of the set. */
+  type: number;
+  name: string;
+}
+
+export interface Conditions {
+  prefixSet: MatchSet | undefined;
+  neighborSet: MatchSet | undefined;
+  communitySet: MatchSet | undefined;
+  extCommunitySet:
+    | MatchSet
+    | undefined;
+  /** 0 for every one, 1 for internal, 2 for external, 3 for local. */
+  routeType: number;
+  largeCommunitySet: MatchSet | undefined;
+}
+
+export interface CommunityAction {
+  /** 1 to add, 2 to remove. */
+  type: number;
+  communities: string[];
+}
+
+export interface MedAction {
+  /** 2 to replace. */
+  type: number;
+  value: number;
+}
+
+export interface AsPrependAction {
+  asn: number;
+  repeat: number;
+}
+
+export interface NexthopAction {
+  address: string;
+  self: boolean;
+}
+
+export interface LocalPrefAction {
+  value: number;
+}
+
+export interface Actions {
+  /** 0 to go on, 1 to accept, 2 to reject. */
+  routeAction: number;
+  community: CommunityAction | undefined;
+  med: MedAction | undefined;
+  asPrepend: AsPrependAction | undefined;
+  extCommunity: CommunityAction | undefined;
+  nexthop: NexthopAction | undefined;
+  localPref: LocalPrefAction | undefined;
+  largeCommunity: CommunityAction | undefined;
+}
+
+export interface Statement {
+  name: string;
+  conditions: Conditions | undefined;
+  actions: Actions | undefined;
+}
+
+export interface Policy {
+  name: string;
+  statements: Statement[];
+}
+
+export interface AddPolicyRequest {
+  policy: Policy | undefined;
+}
+
+export interface DeletePolicyRequest {
+  policy:
+    | Policy
+    | undefined;
+  /** The policy itself, not only the statements that are named. */
+  all: boolean;
+}
+
+export interface ListPolicyRequest {
+  name: string;
+}
+
+export interface ListPolicyResponse {
+  policy: Policy | undefined;
+}
+
+export interface PolicyAssignment {
+  /** `global`. */
+  name: string;
+  /** 1 for import, 2 for export. */
+  direction: number;
+  policies: Policy[];
+  /** 1 to accept, 2 to reject. */
+  defaultAction: number;
+}
+
+export interface SetPolicyAssignmentRequest {
+  assignment: PolicyAssignment | undefined;
+}
+
+export interface ListPolicyAssignmentRequest {
+  name: string;
+  /** 0: both. */
+  direction: number;
+}
+
+export interface ListPolicyAssignmentResponse {
+  assignment: PolicyAssignment | undefined;
 }
 
 export interface IPAddressPrefix {
@@ -286,6 +558,11 @@ export interface Path {
   stale: boolean;
   /** Not an address for a path that was added through this API. */
   neighborIp: string;
+  /** Which of several paths of the neighbour (RFC 7911); 0 without. */
+  identifier: number;
+  /** What the fields 1 and 2 say, as in an UPDATE (RFC 4271 section 4.3). */
+  nlriBinary: Buffer;
+  pattrsBinary: Buffer[];
 }
 
 export interface AddPathStreamRequest {
@@ -296,6 +573,7 @@ export interface AddPathStreamRequest {
 export interface ListPathRequest {
   tableType: TableType;
   family: Family | undefined;
+  enableOnlyBinary: boolean;
   batchSize: number;
 }
 
@@ -792,19 +1070,31 @@ export const Family: MessageFns<Family> = {
 };
 
 function createBasePeerConf(): PeerConf {
-  return { description: "", neighborAddress: "", peerAsn: 0 };
+  return { authPassword: "", description: "", localAsn: 0, neighborAddress: "", peerAsn: 0, peerGroup: "", type: 0 };
 }
 
 export const PeerConf: MessageFns<PeerConf> = {
   encode(message: PeerConf, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.authPassword !== "") {
+      writer.uint32(10).string(message.authPassword);
+    }
     if (message.description !== "") {
       writer.uint32(18).string(message.description);
+    }
+    if (message.localAsn !== 0) {
+      writer.uint32(24).uint32(message.localAsn);
     }
     if (message.neighborAddress !== "") {
       writer.uint32(34).string(message.neighborAddress);
     }
     if (message.peerAsn !== 0) {
       writer.uint32(40).uint32(message.peerAsn);
+    }
+    if (message.peerGroup !== "") {
+      writer.uint32(50).string(message.peerGroup);
+    }
+    if (message.type !== 0) {
+      writer.uint32(56).int32(message.type);
     }
     return writer;
   },
@@ -822,12 +1112,28 @@ export const PeerConf: MessageFns<PeerConf> = {
       while (reader.pos < end) {
         const tag = reader.uint32();
         switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.authPassword = reader.string();
+            continue;
+          }
           case 2: {
             if (tag !== 18) {
               break;
             }
 
             message.description = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.localAsn = reader.uint32();
             continue;
           }
           case 4: {
@@ -844,6 +1150,22 @@ export const PeerConf: MessageFns<PeerConf> = {
             }
 
             message.peerAsn = reader.uint32();
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.peerGroup = reader.string();
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.type = reader.int32();
             continue;
           }
         }
@@ -863,24 +1185,364 @@ export const PeerConf: MessageFns<PeerConf> = {
   },
   fromPartial(object: DeepPartial<PeerConf>): PeerConf {
     const message = createBasePeerConf();
+    message.authPassword = object.authPassword ?? "";
     message.description = object.description ?? "";
+    message.localAsn = object.localAsn ?? 0;
     message.neighborAddress = object.neighborAddress ?? "";
     message.peerAsn = object.peerAsn ?? 0;
+    message.peerGroup = object.peerGroup ?? "";
+    message.type = object.type ?? 0;
+    return message;
+  },
+};
+
+function createBaseEbgpMultihop(): EbgpMultihop {
+  return { enabled: false, multihopTtl: 0 };
+}
+
+export const EbgpMultihop: MessageFns<EbgpMultihop> = {
+  encode(message: EbgpMultihop, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.enabled !== false) {
+      writer.uint32(8).bool(message.enabled);
+    }
+    if (message.multihopTtl !== 0) {
+      writer.uint32(16).uint32(message.multihopTtl);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): EbgpMultihop {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseEbgpMultihop();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.enabled = reader.bool();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.multihopTtl = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<EbgpMultihop>): EbgpMultihop {
+    return EbgpMultihop.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<EbgpMultihop>): EbgpMultihop {
+    const message = createBaseEbgpMultihop();
+    message.enabled = object.enabled ?? false;
+    message.multihopTtl = object.multihopTtl ?? 0;
+    return message;
+  },
+};
+
+function createBaseTtlSecurity(): TtlSecurity {
+  return { enabled: false, ttlMin: 0 };
+}
+
+export const TtlSecurity: MessageFns<TtlSecurity> = {
+  encode(message: TtlSecurity, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.enabled !== false) {
+      writer.uint32(8).bool(message.enabled);
+    }
+    if (message.ttlMin !== 0) {
+      writer.uint32(16).uint32(message.ttlMin);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): TtlSecurity {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseTtlSecurity();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.enabled = reader.bool();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.ttlMin = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<TtlSecurity>): TtlSecurity {
+    return TtlSecurity.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<TtlSecurity>): TtlSecurity {
+    const message = createBaseTtlSecurity();
+    message.enabled = object.enabled ?? false;
+    message.ttlMin = object.ttlMin ?? 0;
+    return message;
+  },
+};
+
+function createBaseRouteReflector(): RouteReflector {
+  return { routeReflectorClient: false, routeReflectorClusterId: "" };
+}
+
+export const RouteReflector: MessageFns<RouteReflector> = {
+  encode(message: RouteReflector, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.routeReflectorClient !== false) {
+      writer.uint32(8).bool(message.routeReflectorClient);
+    }
+    if (message.routeReflectorClusterId !== "") {
+      writer.uint32(18).string(message.routeReflectorClusterId);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RouteReflector {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRouteReflector();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.routeReflectorClient = reader.bool();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.routeReflectorClusterId = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<RouteReflector>): RouteReflector {
+    return RouteReflector.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<RouteReflector>): RouteReflector {
+    const message = createBaseRouteReflector();
+    message.routeReflectorClient = object.routeReflectorClient ?? false;
+    message.routeReflectorClusterId = object.routeReflectorClusterId ?? "";
+    return message;
+  },
+};
+
+function createBaseMessages(): Messages {
+  return { received: undefined, sent: undefined };
+}
+
+export const Messages: MessageFns<Messages> = {
+  encode(message: Messages, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.received !== undefined) {
+      Messages_Message.encode(message.received, writer.uint32(10).fork()).join();
+    }
+    if (message.sent !== undefined) {
+      Messages_Message.encode(message.sent, writer.uint32(18).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Messages {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseMessages();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.received = Messages_Message.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.sent = Messages_Message.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<Messages>): Messages {
+    return Messages.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Messages>): Messages {
+    const message = createBaseMessages();
+    message.received = (object.received !== undefined && object.received !== null)
+      ? Messages_Message.fromPartial(object.received)
+      : undefined;
+    message.sent = (object.sent !== undefined && object.sent !== null)
+      ? Messages_Message.fromPartial(object.sent)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseMessages_Message(): Messages_Message {
+  return { notification: 0 };
+}
+
+export const Messages_Message: MessageFns<Messages_Message> = {
+  encode(message: Messages_Message, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.notification !== 0) {
+      writer.uint32(8).uint64(message.notification);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Messages_Message {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseMessages_Message();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.notification = longToNumber(reader.uint64());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<Messages_Message>): Messages_Message {
+    return Messages_Message.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Messages_Message>): Messages_Message {
+    const message = createBaseMessages_Message();
+    message.notification = object.notification ?? 0;
     return message;
   },
 };
 
 function createBasePeerState(): PeerState {
-  return { sessionState: 0, adminState: 0, disconnectMessage: "" };
+  return { messages: undefined, neighborAddress: "", sessionState: 0, adminState: 0, flops: 0, disconnectMessage: "" };
 }
 
 export const PeerState: MessageFns<PeerState> = {
   encode(message: PeerState, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.messages !== undefined) {
+      Messages.encode(message.messages, writer.uint32(34).fork()).join();
+    }
+    if (message.neighborAddress !== "") {
+      writer.uint32(42).string(message.neighborAddress);
+    }
     if (message.sessionState !== 0) {
       writer.uint32(104).int32(message.sessionState);
     }
     if (message.adminState !== 0) {
       writer.uint32(120).int32(message.adminState);
+    }
+    if (message.flops !== 0) {
+      writer.uint32(136).uint32(message.flops);
     }
     if (message.disconnectMessage !== "") {
       writer.uint32(178).string(message.disconnectMessage);
@@ -901,6 +1563,22 @@ export const PeerState: MessageFns<PeerState> = {
       while (reader.pos < end) {
         const tag = reader.uint32();
         switch (tag >>> 3) {
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.messages = Messages.decode(reader, reader.uint32());
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.neighborAddress = reader.string();
+            continue;
+          }
           case 13: {
             if (tag !== 104) {
               break;
@@ -915,6 +1593,14 @@ export const PeerState: MessageFns<PeerState> = {
             }
 
             message.adminState = reader.int32() as any;
+            continue;
+          }
+          case 17: {
+            if (tag !== 136) {
+              break;
+            }
+
+            message.flops = reader.uint32();
             continue;
           }
           case 22: {
@@ -942,8 +1628,13 @@ export const PeerState: MessageFns<PeerState> = {
   },
   fromPartial(object: DeepPartial<PeerState>): PeerState {
     const message = createBasePeerState();
+    message.messages = (object.messages !== undefined && object.messages !== null)
+      ? Messages.fromPartial(object.messages)
+      : undefined;
+    message.neighborAddress = object.neighborAddress ?? "";
     message.sessionState = object.sessionState ?? 0;
     message.adminState = object.adminState ?? 0;
+    message.flops = object.flops ?? 0;
     message.disconnectMessage = object.disconnectMessage ?? "";
     return message;
   },
@@ -1262,7 +1953,7 @@ export const Transport: MessageFns<Transport> = {
 };
 
 function createBaseGracefulRestart(): GracefulRestart {
-  return { enabled: false, restartTime: 0 };
+  return { enabled: false, restartTime: 0, deferralTime: 0, longlivedEnabled: false };
 }
 
 export const GracefulRestart: MessageFns<GracefulRestart> = {
@@ -1272,6 +1963,12 @@ export const GracefulRestart: MessageFns<GracefulRestart> = {
     }
     if (message.restartTime !== 0) {
       writer.uint32(16).uint32(message.restartTime);
+    }
+    if (message.deferralTime !== 0) {
+      writer.uint32(32).uint32(message.deferralTime);
+    }
+    if (message.longlivedEnabled !== false) {
+      writer.uint32(48).bool(message.longlivedEnabled);
     }
     return writer;
   },
@@ -1305,6 +2002,22 @@ export const GracefulRestart: MessageFns<GracefulRestart> = {
             message.restartTime = reader.uint32();
             continue;
           }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.deferralTime = reader.uint32();
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.longlivedEnabled = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1324,6 +2037,8 @@ export const GracefulRestart: MessageFns<GracefulRestart> = {
     const message = createBaseGracefulRestart();
     message.enabled = object.enabled ?? false;
     message.restartTime = object.restartTime ?? 0;
+    message.deferralTime = object.deferralTime ?? 0;
+    message.longlivedEnabled = object.longlivedEnabled ?? false;
     return message;
   },
 };
@@ -1683,8 +2398,332 @@ export const AfiSafiState: MessageFns<AfiSafiState> = {
   },
 };
 
+function createBasePrefixLimit(): PrefixLimit {
+  return { family: undefined, maxPrefixes: 0 };
+}
+
+export const PrefixLimit: MessageFns<PrefixLimit> = {
+  encode(message: PrefixLimit, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.family !== undefined) {
+      Family.encode(message.family, writer.uint32(10).fork()).join();
+    }
+    if (message.maxPrefixes !== 0) {
+      writer.uint32(16).uint32(message.maxPrefixes);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): PrefixLimit {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePrefixLimit();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.family = Family.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.maxPrefixes = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<PrefixLimit>): PrefixLimit {
+    return PrefixLimit.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<PrefixLimit>): PrefixLimit {
+    const message = createBasePrefixLimit();
+    message.family = (object.family !== undefined && object.family !== null)
+      ? Family.fromPartial(object.family)
+      : undefined;
+    message.maxPrefixes = object.maxPrefixes ?? 0;
+    return message;
+  },
+};
+
+function createBaseLongLivedGracefulRestartConfig(): LongLivedGracefulRestartConfig {
+  return { enabled: false, restartTime: 0 };
+}
+
+export const LongLivedGracefulRestartConfig: MessageFns<LongLivedGracefulRestartConfig> = {
+  encode(message: LongLivedGracefulRestartConfig, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.enabled !== false) {
+      writer.uint32(8).bool(message.enabled);
+    }
+    if (message.restartTime !== 0) {
+      writer.uint32(16).uint32(message.restartTime);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): LongLivedGracefulRestartConfig {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseLongLivedGracefulRestartConfig();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.enabled = reader.bool();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.restartTime = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<LongLivedGracefulRestartConfig>): LongLivedGracefulRestartConfig {
+    return LongLivedGracefulRestartConfig.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<LongLivedGracefulRestartConfig>): LongLivedGracefulRestartConfig {
+    const message = createBaseLongLivedGracefulRestartConfig();
+    message.enabled = object.enabled ?? false;
+    message.restartTime = object.restartTime ?? 0;
+    return message;
+  },
+};
+
+function createBaseLongLivedGracefulRestart(): LongLivedGracefulRestart {
+  return { config: undefined };
+}
+
+export const LongLivedGracefulRestart: MessageFns<LongLivedGracefulRestart> = {
+  encode(message: LongLivedGracefulRestart, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.config !== undefined) {
+      LongLivedGracefulRestartConfig.encode(message.config, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): LongLivedGracefulRestart {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseLongLivedGracefulRestart();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.config = LongLivedGracefulRestartConfig.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<LongLivedGracefulRestart>): LongLivedGracefulRestart {
+    return LongLivedGracefulRestart.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<LongLivedGracefulRestart>): LongLivedGracefulRestart {
+    const message = createBaseLongLivedGracefulRestart();
+    message.config = (object.config !== undefined && object.config !== null)
+      ? LongLivedGracefulRestartConfig.fromPartial(object.config)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseAddPathsConfig(): AddPathsConfig {
+  return { receive: false, sendMax: 0 };
+}
+
+export const AddPathsConfig: MessageFns<AddPathsConfig> = {
+  encode(message: AddPathsConfig, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.receive !== false) {
+      writer.uint32(8).bool(message.receive);
+    }
+    if (message.sendMax !== 0) {
+      writer.uint32(16).uint32(message.sendMax);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): AddPathsConfig {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseAddPathsConfig();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.receive = reader.bool();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.sendMax = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<AddPathsConfig>): AddPathsConfig {
+    return AddPathsConfig.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<AddPathsConfig>): AddPathsConfig {
+    const message = createBaseAddPathsConfig();
+    message.receive = object.receive ?? false;
+    message.sendMax = object.sendMax ?? 0;
+    return message;
+  },
+};
+
+function createBaseAddPaths(): AddPaths {
+  return { config: undefined };
+}
+
+export const AddPaths: MessageFns<AddPaths> = {
+  encode(message: AddPaths, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.config !== undefined) {
+      AddPathsConfig.encode(message.config, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): AddPaths {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseAddPaths();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.config = AddPathsConfig.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<AddPaths>): AddPaths {
+    return AddPaths.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<AddPaths>): AddPaths {
+    const message = createBaseAddPaths();
+    message.config = (object.config !== undefined && object.config !== null)
+      ? AddPathsConfig.fromPartial(object.config)
+      : undefined;
+    return message;
+  },
+};
+
 function createBaseAfiSafi(): AfiSafi {
-  return { mpGracefulRestart: undefined, config: undefined, state: undefined };
+  return {
+    mpGracefulRestart: undefined,
+    config: undefined,
+    state: undefined,
+    prefixLimits: undefined,
+    longLivedGracefulRestart: undefined,
+    addPaths: undefined,
+  };
 }
 
 export const AfiSafi: MessageFns<AfiSafi> = {
@@ -1697,6 +2736,15 @@ export const AfiSafi: MessageFns<AfiSafi> = {
     }
     if (message.state !== undefined) {
       AfiSafiState.encode(message.state, writer.uint32(26).fork()).join();
+    }
+    if (message.prefixLimits !== undefined) {
+      PrefixLimit.encode(message.prefixLimits, writer.uint32(58).fork()).join();
+    }
+    if (message.longLivedGracefulRestart !== undefined) {
+      LongLivedGracefulRestart.encode(message.longLivedGracefulRestart, writer.uint32(74).fork()).join();
+    }
+    if (message.addPaths !== undefined) {
+      AddPaths.encode(message.addPaths, writer.uint32(82).fork()).join();
     }
     return writer;
   },
@@ -1738,6 +2786,30 @@ export const AfiSafi: MessageFns<AfiSafi> = {
             message.state = AfiSafiState.decode(reader, reader.uint32());
             continue;
           }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.prefixLimits = PrefixLimit.decode(reader, reader.uint32());
+            continue;
+          }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.longLivedGracefulRestart = LongLivedGracefulRestart.decode(reader, reader.uint32());
+            continue;
+          }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            message.addPaths = AddPaths.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1764,6 +2836,16 @@ export const AfiSafi: MessageFns<AfiSafi> = {
     message.state = (object.state !== undefined && object.state !== null)
       ? AfiSafiState.fromPartial(object.state)
       : undefined;
+    message.prefixLimits = (object.prefixLimits !== undefined && object.prefixLimits !== null)
+      ? PrefixLimit.fromPartial(object.prefixLimits)
+      : undefined;
+    message.longLivedGracefulRestart =
+      (object.longLivedGracefulRestart !== undefined && object.longLivedGracefulRestart !== null)
+        ? LongLivedGracefulRestart.fromPartial(object.longLivedGracefulRestart)
+        : undefined;
+    message.addPaths = (object.addPaths !== undefined && object.addPaths !== null)
+      ? AddPaths.fromPartial(object.addPaths)
+      : undefined;
     return message;
   },
 };
@@ -1771,11 +2853,14 @@ export const AfiSafi: MessageFns<AfiSafi> = {
 function createBasePeer(): Peer {
   return {
     conf: undefined,
+    ebgpMultihop: undefined,
+    routeReflector: undefined,
     state: undefined,
     timers: undefined,
     transport: undefined,
     gracefulRestart: undefined,
     afiSafis: [],
+    ttlSecurity: undefined,
   };
 }
 
@@ -1783,6 +2868,12 @@ export const Peer: MessageFns<Peer> = {
   encode(message: Peer, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.conf !== undefined) {
       PeerConf.encode(message.conf, writer.uint32(18).fork()).join();
+    }
+    if (message.ebgpMultihop !== undefined) {
+      EbgpMultihop.encode(message.ebgpMultihop, writer.uint32(26).fork()).join();
+    }
+    if (message.routeReflector !== undefined) {
+      RouteReflector.encode(message.routeReflector, writer.uint32(34).fork()).join();
     }
     if (message.state !== undefined) {
       PeerState.encode(message.state, writer.uint32(42).fork()).join();
@@ -1798,6 +2889,9 @@ export const Peer: MessageFns<Peer> = {
     }
     for (const v of message.afiSafis) {
       AfiSafi.encode(v!, writer.uint32(82).fork()).join();
+    }
+    if (message.ttlSecurity !== undefined) {
+      TtlSecurity.encode(message.ttlSecurity, writer.uint32(90).fork()).join();
     }
     return writer;
   },
@@ -1821,6 +2915,22 @@ export const Peer: MessageFns<Peer> = {
             }
 
             message.conf = PeerConf.decode(reader, reader.uint32());
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.ebgpMultihop = EbgpMultihop.decode(reader, reader.uint32());
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.routeReflector = RouteReflector.decode(reader, reader.uint32());
             continue;
           }
           case 5: {
@@ -1863,6 +2973,14 @@ export const Peer: MessageFns<Peer> = {
             message.afiSafis.push(AfiSafi.decode(reader, reader.uint32()));
             continue;
           }
+          case 11: {
+            if (tag !== 90) {
+              break;
+            }
+
+            message.ttlSecurity = TtlSecurity.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1881,6 +2999,12 @@ export const Peer: MessageFns<Peer> = {
   fromPartial(object: DeepPartial<Peer>): Peer {
     const message = createBasePeer();
     message.conf = (object.conf !== undefined && object.conf !== null) ? PeerConf.fromPartial(object.conf) : undefined;
+    message.ebgpMultihop = (object.ebgpMultihop !== undefined && object.ebgpMultihop !== null)
+      ? EbgpMultihop.fromPartial(object.ebgpMultihop)
+      : undefined;
+    message.routeReflector = (object.routeReflector !== undefined && object.routeReflector !== null)
+      ? RouteReflector.fromPartial(object.routeReflector)
+      : undefined;
     message.state = (object.state !== undefined && object.state !== null)
       ? PeerState.fromPartial(object.state)
       : undefined;
@@ -1894,6 +3018,722 @@ export const Peer: MessageFns<Peer> = {
       ? GracefulRestart.fromPartial(object.gracefulRestart)
       : undefined;
     message.afiSafis = object.afiSafis?.map((e) => AfiSafi.fromPartial(e)) || [];
+    message.ttlSecurity = (object.ttlSecurity !== undefined && object.ttlSecurity !== null)
+      ? TtlSecurity.fromPartial(object.ttlSecurity)
+      : undefined;
+    return message;
+  },
+};
+
+function createBasePeerGroupConf(): PeerGroupConf {
+  return { authPassword: "", description: "", peerAsn: 0, peerGroupName: "" };
+}
+
+export const PeerGroupConf: MessageFns<PeerGroupConf> = {
+  encode(message: PeerGroupConf, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.authPassword !== "") {
+      writer.uint32(10).string(message.authPassword);
+    }
+    if (message.description !== "") {
+      writer.uint32(18).string(message.description);
+    }
+    if (message.peerAsn !== 0) {
+      writer.uint32(32).uint32(message.peerAsn);
+    }
+    if (message.peerGroupName !== "") {
+      writer.uint32(42).string(message.peerGroupName);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): PeerGroupConf {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePeerGroupConf();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.authPassword = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.description = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.peerAsn = reader.uint32();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.peerGroupName = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<PeerGroupConf>): PeerGroupConf {
+    return PeerGroupConf.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<PeerGroupConf>): PeerGroupConf {
+    const message = createBasePeerGroupConf();
+    message.authPassword = object.authPassword ?? "";
+    message.description = object.description ?? "";
+    message.peerAsn = object.peerAsn ?? 0;
+    message.peerGroupName = object.peerGroupName ?? "";
+    return message;
+  },
+};
+
+function createBasePeerGroup(): PeerGroup {
+  return {
+    conf: undefined,
+    ebgpMultihop: undefined,
+    routeReflector: undefined,
+    timers: undefined,
+    transport: undefined,
+    gracefulRestart: undefined,
+    afiSafis: [],
+    ttlSecurity: undefined,
+  };
+}
+
+export const PeerGroup: MessageFns<PeerGroup> = {
+  encode(message: PeerGroup, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.conf !== undefined) {
+      PeerGroupConf.encode(message.conf, writer.uint32(18).fork()).join();
+    }
+    if (message.ebgpMultihop !== undefined) {
+      EbgpMultihop.encode(message.ebgpMultihop, writer.uint32(26).fork()).join();
+    }
+    if (message.routeReflector !== undefined) {
+      RouteReflector.encode(message.routeReflector, writer.uint32(34).fork()).join();
+    }
+    if (message.timers !== undefined) {
+      Timers.encode(message.timers, writer.uint32(50).fork()).join();
+    }
+    if (message.transport !== undefined) {
+      Transport.encode(message.transport, writer.uint32(58).fork()).join();
+    }
+    if (message.gracefulRestart !== undefined) {
+      GracefulRestart.encode(message.gracefulRestart, writer.uint32(74).fork()).join();
+    }
+    for (const v of message.afiSafis) {
+      AfiSafi.encode(v!, writer.uint32(82).fork()).join();
+    }
+    if (message.ttlSecurity !== undefined) {
+      TtlSecurity.encode(message.ttlSecurity, writer.uint32(90).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): PeerGroup {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePeerGroup();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.conf = PeerGroupConf.decode(reader, reader.uint32());
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.ebgpMultihop = EbgpMultihop.decode(reader, reader.uint32());
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.routeReflector = RouteReflector.decode(reader, reader.uint32());
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.timers = Timers.decode(reader, reader.uint32());
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.transport = Transport.decode(reader, reader.uint32());
+            continue;
+          }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.gracefulRestart = GracefulRestart.decode(reader, reader.uint32());
+            continue;
+          }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            message.afiSafis.push(AfiSafi.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 11: {
+            if (tag !== 90) {
+              break;
+            }
+
+            message.ttlSecurity = TtlSecurity.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<PeerGroup>): PeerGroup {
+    return PeerGroup.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<PeerGroup>): PeerGroup {
+    const message = createBasePeerGroup();
+    message.conf = (object.conf !== undefined && object.conf !== null)
+      ? PeerGroupConf.fromPartial(object.conf)
+      : undefined;
+    message.ebgpMultihop = (object.ebgpMultihop !== undefined && object.ebgpMultihop !== null)
+      ? EbgpMultihop.fromPartial(object.ebgpMultihop)
+      : undefined;
+    message.routeReflector = (object.routeReflector !== undefined && object.routeReflector !== null)
+      ? RouteReflector.fromPartial(object.routeReflector)
+      : undefined;
+    message.timers = (object.timers !== undefined && object.timers !== null)
+      ? Timers.fromPartial(object.timers)
+      : undefined;
+    message.transport = (object.transport !== undefined && object.transport !== null)
+      ? Transport.fromPartial(object.transport)
+      : undefined;
+    message.gracefulRestart = (object.gracefulRestart !== undefined && object.gracefulRestart !== null)
+      ? GracefulRestart.fromPartial(object.gracefulRestart)
+      : undefined;
+    message.afiSafis = object.afiSafis?.map((e) => AfiSafi.fromPartial(e)) || [];
+    message.ttlSecurity = (object.ttlSecurity !== undefined && object.ttlSecurity !== null)
+      ? TtlSecurity.fromPartial(object.ttlSecurity)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseAddPeerGroupRequest(): AddPeerGroupRequest {
+  return { peerGroup: undefined };
+}
+
+export const AddPeerGroupRequest: MessageFns<AddPeerGroupRequest> = {
+  encode(message: AddPeerGroupRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.peerGroup !== undefined) {
+      PeerGroup.encode(message.peerGroup, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): AddPeerGroupRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseAddPeerGroupRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.peerGroup = PeerGroup.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<AddPeerGroupRequest>): AddPeerGroupRequest {
+    return AddPeerGroupRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<AddPeerGroupRequest>): AddPeerGroupRequest {
+    const message = createBaseAddPeerGroupRequest();
+    message.peerGroup = (object.peerGroup !== undefined && object.peerGroup !== null)
+      ? PeerGroup.fromPartial(object.peerGroup)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseDeletePeerGroupRequest(): DeletePeerGroupRequest {
+  return { name: "" };
+}
+
+export const DeletePeerGroupRequest: MessageFns<DeletePeerGroupRequest> = {
+  encode(message: DeletePeerGroupRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.name !== "") {
+      writer.uint32(10).string(message.name);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): DeletePeerGroupRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseDeletePeerGroupRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<DeletePeerGroupRequest>): DeletePeerGroupRequest {
+    return DeletePeerGroupRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<DeletePeerGroupRequest>): DeletePeerGroupRequest {
+    const message = createBaseDeletePeerGroupRequest();
+    message.name = object.name ?? "";
+    return message;
+  },
+};
+
+function createBaseListPeerGroupRequest(): ListPeerGroupRequest {
+  return { peerGroupName: "" };
+}
+
+export const ListPeerGroupRequest: MessageFns<ListPeerGroupRequest> = {
+  encode(message: ListPeerGroupRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.peerGroupName !== "") {
+      writer.uint32(10).string(message.peerGroupName);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListPeerGroupRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListPeerGroupRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.peerGroupName = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<ListPeerGroupRequest>): ListPeerGroupRequest {
+    return ListPeerGroupRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ListPeerGroupRequest>): ListPeerGroupRequest {
+    const message = createBaseListPeerGroupRequest();
+    message.peerGroupName = object.peerGroupName ?? "";
+    return message;
+  },
+};
+
+function createBaseListPeerGroupResponse(): ListPeerGroupResponse {
+  return { peerGroup: undefined };
+}
+
+export const ListPeerGroupResponse: MessageFns<ListPeerGroupResponse> = {
+  encode(message: ListPeerGroupResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.peerGroup !== undefined) {
+      PeerGroup.encode(message.peerGroup, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListPeerGroupResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListPeerGroupResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.peerGroup = PeerGroup.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<ListPeerGroupResponse>): ListPeerGroupResponse {
+    return ListPeerGroupResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ListPeerGroupResponse>): ListPeerGroupResponse {
+    const message = createBaseListPeerGroupResponse();
+    message.peerGroup = (object.peerGroup !== undefined && object.peerGroup !== null)
+      ? PeerGroup.fromPartial(object.peerGroup)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseDynamicNeighbor(): DynamicNeighbor {
+  return { prefix: "", peerGroup: "" };
+}
+
+export const DynamicNeighbor: MessageFns<DynamicNeighbor> = {
+  encode(message: DynamicNeighbor, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.prefix !== "") {
+      writer.uint32(10).string(message.prefix);
+    }
+    if (message.peerGroup !== "") {
+      writer.uint32(18).string(message.peerGroup);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): DynamicNeighbor {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseDynamicNeighbor();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.prefix = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.peerGroup = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<DynamicNeighbor>): DynamicNeighbor {
+    return DynamicNeighbor.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<DynamicNeighbor>): DynamicNeighbor {
+    const message = createBaseDynamicNeighbor();
+    message.prefix = object.prefix ?? "";
+    message.peerGroup = object.peerGroup ?? "";
+    return message;
+  },
+};
+
+function createBaseAddDynamicNeighborRequest(): AddDynamicNeighborRequest {
+  return { dynamicNeighbor: undefined };
+}
+
+export const AddDynamicNeighborRequest: MessageFns<AddDynamicNeighborRequest> = {
+  encode(message: AddDynamicNeighborRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.dynamicNeighbor !== undefined) {
+      DynamicNeighbor.encode(message.dynamicNeighbor, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): AddDynamicNeighborRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseAddDynamicNeighborRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.dynamicNeighbor = DynamicNeighbor.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<AddDynamicNeighborRequest>): AddDynamicNeighborRequest {
+    return AddDynamicNeighborRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<AddDynamicNeighborRequest>): AddDynamicNeighborRequest {
+    const message = createBaseAddDynamicNeighborRequest();
+    message.dynamicNeighbor = (object.dynamicNeighbor !== undefined && object.dynamicNeighbor !== null)
+      ? DynamicNeighbor.fromPartial(object.dynamicNeighbor)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseListDynamicNeighborRequest(): ListDynamicNeighborRequest {
+  return { peerGroup: "" };
+}
+
+export const ListDynamicNeighborRequest: MessageFns<ListDynamicNeighborRequest> = {
+  encode(message: ListDynamicNeighborRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.peerGroup !== "") {
+      writer.uint32(10).string(message.peerGroup);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListDynamicNeighborRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListDynamicNeighborRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.peerGroup = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<ListDynamicNeighborRequest>): ListDynamicNeighborRequest {
+    return ListDynamicNeighborRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ListDynamicNeighborRequest>): ListDynamicNeighborRequest {
+    const message = createBaseListDynamicNeighborRequest();
+    message.peerGroup = object.peerGroup ?? "";
+    return message;
+  },
+};
+
+function createBaseListDynamicNeighborResponse(): ListDynamicNeighborResponse {
+  return { dynamicNeighbor: undefined };
+}
+
+export const ListDynamicNeighborResponse: MessageFns<ListDynamicNeighborResponse> = {
+  encode(message: ListDynamicNeighborResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.dynamicNeighbor !== undefined) {
+      DynamicNeighbor.encode(message.dynamicNeighbor, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListDynamicNeighborResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListDynamicNeighborResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.dynamicNeighbor = DynamicNeighbor.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<ListDynamicNeighborResponse>): ListDynamicNeighborResponse {
+    return ListDynamicNeighborResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ListDynamicNeighborResponse>): ListDynamicNeighborResponse {
+    const message = createBaseListDynamicNeighborResponse();
+    message.dynamicNeighbor = (object.dynamicNeighbor !== undefined && object.dynamicNeighbor !== null)
+      ? DynamicNeighbor.fromPartial(object.dynamicNeighbor)
+      : undefined;
     return message;
   },
 };
@@ -2181,6 +4021,1847 @@ export const ListPeerResponse: MessageFns<ListPeerResponse> = {
   fromPartial(object: DeepPartial<ListPeerResponse>): ListPeerResponse {
     const message = createBaseListPeerResponse();
     message.peer = (object.peer !== undefined && object.peer !== null) ? Peer.fromPartial(object.peer) : undefined;
+    return message;
+  },
+};
+
+function createBaseResetPeerRequest(): ResetPeerRequest {
+  return { address: "", soft: false, direction: 0 };
+}
+
+export const ResetPeerRequest: MessageFns<ResetPeerRequest> = {
+  encode(message: ResetPeerRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.address !== "") {
+      writer.uint32(10).string(message.address);
+    }
+    if (message.soft !== false) {
+      writer.uint32(24).bool(message.soft);
+    }
+    if (message.direction !== 0) {
+      writer.uint32(32).int32(message.direction);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ResetPeerRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseResetPeerRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.address = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.soft = reader.bool();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.direction = reader.int32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<ResetPeerRequest>): ResetPeerRequest {
+    return ResetPeerRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ResetPeerRequest>): ResetPeerRequest {
+    const message = createBaseResetPeerRequest();
+    message.address = object.address ?? "";
+    message.soft = object.soft ?? false;
+    message.direction = object.direction ?? 0;
+    return message;
+  },
+};
+
+function createBaseDefinedSet(): DefinedSet {
+  return { definedType: 0, name: "", list: [], prefixes: [] };
+}
+
+export const DefinedSet: MessageFns<DefinedSet> = {
+  encode(message: DefinedSet, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.definedType !== 0) {
+      writer.uint32(8).int32(message.definedType);
+    }
+    if (message.name !== "") {
+      writer.uint32(18).string(message.name);
+    }
+    for (const v of message.list) {
+      writer.uint32(26).string(v!);
+    }
+    for (const v of message.prefixes) {
+      Prefix.encode(v!, writer.uint32(34).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): DefinedSet {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseDefinedSet();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.definedType = reader.int32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.list.push(reader.string());
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.prefixes.push(Prefix.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<DefinedSet>): DefinedSet {
+    return DefinedSet.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<DefinedSet>): DefinedSet {
+    const message = createBaseDefinedSet();
+    message.definedType = object.definedType ?? 0;
+    message.name = object.name ?? "";
+    message.list = object.list?.map((e) => e) || [];
+    message.prefixes = object.prefixes?.map((e) => Prefix.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBasePrefix(): Prefix {
+  return { ipPrefix: "", maskLengthMin: 0, maskLengthMax: 0 };
+}
+
+export const Prefix: MessageFns<Prefix> = {
+  encode(message: Prefix, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.ipPrefix !== "") {
+      writer.uint32(10).string(message.ipPrefix);
+    }
+    if (message.maskLengthMin !== 0) {
+      writer.uint32(16).uint32(message.maskLengthMin);
+    }
+    if (message.maskLengthMax !== 0) {
+      writer.uint32(24).uint32(message.maskLengthMax);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Prefix {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePrefix();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.ipPrefix = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.maskLengthMin = reader.uint32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.maskLengthMax = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<Prefix>): Prefix {
+    return Prefix.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Prefix>): Prefix {
+    const message = createBasePrefix();
+    message.ipPrefix = object.ipPrefix ?? "";
+    message.maskLengthMin = object.maskLengthMin ?? 0;
+    message.maskLengthMax = object.maskLengthMax ?? 0;
+    return message;
+  },
+};
+
+function createBaseDefinedSetRequest(): DefinedSetRequest {
+  return { definedSet: undefined };
+}
+
+export const DefinedSetRequest: MessageFns<DefinedSetRequest> = {
+  encode(message: DefinedSetRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.definedSet !== undefined) {
+      DefinedSet.encode(message.definedSet, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): DefinedSetRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseDefinedSetRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.definedSet = DefinedSet.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<DefinedSetRequest>): DefinedSetRequest {
+    return DefinedSetRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<DefinedSetRequest>): DefinedSetRequest {
+    const message = createBaseDefinedSetRequest();
+    message.definedSet = (object.definedSet !== undefined && object.definedSet !== null)
+      ? DefinedSet.fromPartial(object.definedSet)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseDeleteDefinedSetRequest(): DeleteDefinedSetRequest {
+  return { definedSet: undefined, all: false };
+}
+
+export const DeleteDefinedSetRequest: MessageFns<DeleteDefinedSetRequest> = {
+  encode(message: DeleteDefinedSetRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.definedSet !== undefined) {
+      DefinedSet.encode(message.definedSet, writer.uint32(10).fork()).join();
+    }
+    if (message.all !== false) {
+      writer.uint32(16).bool(message.all);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): DeleteDefinedSetRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseDeleteDefinedSetRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.definedSet = DefinedSet.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.all = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<DeleteDefinedSetRequest>): DeleteDefinedSetRequest {
+    return DeleteDefinedSetRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<DeleteDefinedSetRequest>): DeleteDefinedSetRequest {
+    const message = createBaseDeleteDefinedSetRequest();
+    message.definedSet = (object.definedSet !== undefined && object.definedSet !== null)
+      ? DefinedSet.fromPartial(object.definedSet)
+      : undefined;
+    message.all = object.all ?? false;
+    return message;
+  },
+};
+
+function createBaseListDefinedSetRequest(): ListDefinedSetRequest {
+  return { definedType: 0, name: "" };
+}
+
+export const ListDefinedSetRequest: MessageFns<ListDefinedSetRequest> = {
+  encode(message: ListDefinedSetRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.definedType !== 0) {
+      writer.uint32(8).int32(message.definedType);
+    }
+    if (message.name !== "") {
+      writer.uint32(18).string(message.name);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListDefinedSetRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListDefinedSetRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.definedType = reader.int32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<ListDefinedSetRequest>): ListDefinedSetRequest {
+    return ListDefinedSetRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ListDefinedSetRequest>): ListDefinedSetRequest {
+    const message = createBaseListDefinedSetRequest();
+    message.definedType = object.definedType ?? 0;
+    message.name = object.name ?? "";
+    return message;
+  },
+};
+
+function createBaseListDefinedSetResponse(): ListDefinedSetResponse {
+  return { definedSet: undefined };
+}
+
+export const ListDefinedSetResponse: MessageFns<ListDefinedSetResponse> = {
+  encode(message: ListDefinedSetResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.definedSet !== undefined) {
+      DefinedSet.encode(message.definedSet, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListDefinedSetResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListDefinedSetResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.definedSet = DefinedSet.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<ListDefinedSetResponse>): ListDefinedSetResponse {
+    return ListDefinedSetResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ListDefinedSetResponse>): ListDefinedSetResponse {
+    const message = createBaseListDefinedSetResponse();
+    message.definedSet = (object.definedSet !== undefined && object.definedSet !== null)
+      ? DefinedSet.fromPartial(object.definedSet)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseMatchSet(): MatchSet {
+  return { type: 0, name: "" };
+}
+
+export const MatchSet: MessageFns<MatchSet> = {
+  encode(message: MatchSet, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.type !== 0) {
+      writer.uint32(8).int32(message.type);
+    }
+    if (message.name !== "") {
+      writer.uint32(18).string(message.name);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): MatchSet {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseMatchSet();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.type = reader.int32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<MatchSet>): MatchSet {
+    return MatchSet.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<MatchSet>): MatchSet {
+    const message = createBaseMatchSet();
+    message.type = object.type ?? 0;
+    message.name = object.name ?? "";
+    return message;
+  },
+};
+
+function createBaseConditions(): Conditions {
+  return {
+    prefixSet: undefined,
+    neighborSet: undefined,
+    communitySet: undefined,
+    extCommunitySet: undefined,
+    routeType: 0,
+    largeCommunitySet: undefined,
+  };
+}
+
+export const Conditions: MessageFns<Conditions> = {
+  encode(message: Conditions, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.prefixSet !== undefined) {
+      MatchSet.encode(message.prefixSet, writer.uint32(10).fork()).join();
+    }
+    if (message.neighborSet !== undefined) {
+      MatchSet.encode(message.neighborSet, writer.uint32(18).fork()).join();
+    }
+    if (message.communitySet !== undefined) {
+      MatchSet.encode(message.communitySet, writer.uint32(42).fork()).join();
+    }
+    if (message.extCommunitySet !== undefined) {
+      MatchSet.encode(message.extCommunitySet, writer.uint32(50).fork()).join();
+    }
+    if (message.routeType !== 0) {
+      writer.uint32(64).int32(message.routeType);
+    }
+    if (message.largeCommunitySet !== undefined) {
+      MatchSet.encode(message.largeCommunitySet, writer.uint32(74).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Conditions {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseConditions();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.prefixSet = MatchSet.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.neighborSet = MatchSet.decode(reader, reader.uint32());
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.communitySet = MatchSet.decode(reader, reader.uint32());
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.extCommunitySet = MatchSet.decode(reader, reader.uint32());
+            continue;
+          }
+          case 8: {
+            if (tag !== 64) {
+              break;
+            }
+
+            message.routeType = reader.int32();
+            continue;
+          }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.largeCommunitySet = MatchSet.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<Conditions>): Conditions {
+    return Conditions.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Conditions>): Conditions {
+    const message = createBaseConditions();
+    message.prefixSet = (object.prefixSet !== undefined && object.prefixSet !== null)
+      ? MatchSet.fromPartial(object.prefixSet)
+      : undefined;
+    message.neighborSet = (object.neighborSet !== undefined && object.neighborSet !== null)
+      ? MatchSet.fromPartial(object.neighborSet)
+      : undefined;
+    message.communitySet = (object.communitySet !== undefined && object.communitySet !== null)
+      ? MatchSet.fromPartial(object.communitySet)
+      : undefined;
+    message.extCommunitySet = (object.extCommunitySet !== undefined && object.extCommunitySet !== null)
+      ? MatchSet.fromPartial(object.extCommunitySet)
+      : undefined;
+    message.routeType = object.routeType ?? 0;
+    message.largeCommunitySet = (object.largeCommunitySet !== undefined && object.largeCommunitySet !== null)
+      ? MatchSet.fromPartial(object.largeCommunitySet)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseCommunityAction(): CommunityAction {
+  return { type: 0, communities: [] };
+}
+
+export const CommunityAction: MessageFns<CommunityAction> = {
+  encode(message: CommunityAction, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.type !== 0) {
+      writer.uint32(8).int32(message.type);
+    }
+    for (const v of message.communities) {
+      writer.uint32(18).string(v!);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): CommunityAction {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseCommunityAction();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.type = reader.int32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.communities.push(reader.string());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<CommunityAction>): CommunityAction {
+    return CommunityAction.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<CommunityAction>): CommunityAction {
+    const message = createBaseCommunityAction();
+    message.type = object.type ?? 0;
+    message.communities = object.communities?.map((e) => e) || [];
+    return message;
+  },
+};
+
+function createBaseMedAction(): MedAction {
+  return { type: 0, value: 0 };
+}
+
+export const MedAction: MessageFns<MedAction> = {
+  encode(message: MedAction, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.type !== 0) {
+      writer.uint32(8).int32(message.type);
+    }
+    if (message.value !== 0) {
+      writer.uint32(16).int64(message.value);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): MedAction {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseMedAction();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.type = reader.int32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.value = longToNumber(reader.int64());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<MedAction>): MedAction {
+    return MedAction.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<MedAction>): MedAction {
+    const message = createBaseMedAction();
+    message.type = object.type ?? 0;
+    message.value = object.value ?? 0;
+    return message;
+  },
+};
+
+function createBaseAsPrependAction(): AsPrependAction {
+  return { asn: 0, repeat: 0 };
+}
+
+export const AsPrependAction: MessageFns<AsPrependAction> = {
+  encode(message: AsPrependAction, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.asn !== 0) {
+      writer.uint32(8).uint32(message.asn);
+    }
+    if (message.repeat !== 0) {
+      writer.uint32(16).uint32(message.repeat);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): AsPrependAction {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseAsPrependAction();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.asn = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.repeat = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<AsPrependAction>): AsPrependAction {
+    return AsPrependAction.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<AsPrependAction>): AsPrependAction {
+    const message = createBaseAsPrependAction();
+    message.asn = object.asn ?? 0;
+    message.repeat = object.repeat ?? 0;
+    return message;
+  },
+};
+
+function createBaseNexthopAction(): NexthopAction {
+  return { address: "", self: false };
+}
+
+export const NexthopAction: MessageFns<NexthopAction> = {
+  encode(message: NexthopAction, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.address !== "") {
+      writer.uint32(10).string(message.address);
+    }
+    if (message.self !== false) {
+      writer.uint32(16).bool(message.self);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): NexthopAction {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseNexthopAction();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.address = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.self = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<NexthopAction>): NexthopAction {
+    return NexthopAction.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<NexthopAction>): NexthopAction {
+    const message = createBaseNexthopAction();
+    message.address = object.address ?? "";
+    message.self = object.self ?? false;
+    return message;
+  },
+};
+
+function createBaseLocalPrefAction(): LocalPrefAction {
+  return { value: 0 };
+}
+
+export const LocalPrefAction: MessageFns<LocalPrefAction> = {
+  encode(message: LocalPrefAction, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.value !== 0) {
+      writer.uint32(8).uint32(message.value);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): LocalPrefAction {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseLocalPrefAction();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.value = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<LocalPrefAction>): LocalPrefAction {
+    return LocalPrefAction.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<LocalPrefAction>): LocalPrefAction {
+    const message = createBaseLocalPrefAction();
+    message.value = object.value ?? 0;
+    return message;
+  },
+};
+
+function createBaseActions(): Actions {
+  return {
+    routeAction: 0,
+    community: undefined,
+    med: undefined,
+    asPrepend: undefined,
+    extCommunity: undefined,
+    nexthop: undefined,
+    localPref: undefined,
+    largeCommunity: undefined,
+  };
+}
+
+export const Actions: MessageFns<Actions> = {
+  encode(message: Actions, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.routeAction !== 0) {
+      writer.uint32(8).int32(message.routeAction);
+    }
+    if (message.community !== undefined) {
+      CommunityAction.encode(message.community, writer.uint32(18).fork()).join();
+    }
+    if (message.med !== undefined) {
+      MedAction.encode(message.med, writer.uint32(26).fork()).join();
+    }
+    if (message.asPrepend !== undefined) {
+      AsPrependAction.encode(message.asPrepend, writer.uint32(34).fork()).join();
+    }
+    if (message.extCommunity !== undefined) {
+      CommunityAction.encode(message.extCommunity, writer.uint32(42).fork()).join();
+    }
+    if (message.nexthop !== undefined) {
+      NexthopAction.encode(message.nexthop, writer.uint32(50).fork()).join();
+    }
+    if (message.localPref !== undefined) {
+      LocalPrefAction.encode(message.localPref, writer.uint32(58).fork()).join();
+    }
+    if (message.largeCommunity !== undefined) {
+      CommunityAction.encode(message.largeCommunity, writer.uint32(66).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Actions {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseActions();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.routeAction = reader.int32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.community = CommunityAction.decode(reader, reader.uint32());
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.med = MedAction.decode(reader, reader.uint32());
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.asPrepend = AsPrependAction.decode(reader, reader.uint32());
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.extCommunity = CommunityAction.decode(reader, reader.uint32());
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.nexthop = NexthopAction.decode(reader, reader.uint32());
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.localPref = LocalPrefAction.decode(reader, reader.uint32());
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.largeCommunity = CommunityAction.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<Actions>): Actions {
+    return Actions.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Actions>): Actions {
+    const message = createBaseActions();
+    message.routeAction = object.routeAction ?? 0;
+    message.community = (object.community !== undefined && object.community !== null)
+      ? CommunityAction.fromPartial(object.community)
+      : undefined;
+    message.med = (object.med !== undefined && object.med !== null) ? MedAction.fromPartial(object.med) : undefined;
+    message.asPrepend = (object.asPrepend !== undefined && object.asPrepend !== null)
+      ? AsPrependAction.fromPartial(object.asPrepend)
+      : undefined;
+    message.extCommunity = (object.extCommunity !== undefined && object.extCommunity !== null)
+      ? CommunityAction.fromPartial(object.extCommunity)
+      : undefined;
+    message.nexthop = (object.nexthop !== undefined && object.nexthop !== null)
+      ? NexthopAction.fromPartial(object.nexthop)
+      : undefined;
+    message.localPref = (object.localPref !== undefined && object.localPref !== null)
+      ? LocalPrefAction.fromPartial(object.localPref)
+      : undefined;
+    message.largeCommunity = (object.largeCommunity !== undefined && object.largeCommunity !== null)
+      ? CommunityAction.fromPartial(object.largeCommunity)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseStatement(): Statement {
+  return { name: "", conditions: undefined, actions: undefined };
+}
+
+export const Statement: MessageFns<Statement> = {
+  encode(message: Statement, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.name !== "") {
+      writer.uint32(10).string(message.name);
+    }
+    if (message.conditions !== undefined) {
+      Conditions.encode(message.conditions, writer.uint32(18).fork()).join();
+    }
+    if (message.actions !== undefined) {
+      Actions.encode(message.actions, writer.uint32(26).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Statement {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseStatement();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.conditions = Conditions.decode(reader, reader.uint32());
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.actions = Actions.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<Statement>): Statement {
+    return Statement.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Statement>): Statement {
+    const message = createBaseStatement();
+    message.name = object.name ?? "";
+    message.conditions = (object.conditions !== undefined && object.conditions !== null)
+      ? Conditions.fromPartial(object.conditions)
+      : undefined;
+    message.actions = (object.actions !== undefined && object.actions !== null)
+      ? Actions.fromPartial(object.actions)
+      : undefined;
+    return message;
+  },
+};
+
+function createBasePolicy(): Policy {
+  return { name: "", statements: [] };
+}
+
+export const Policy: MessageFns<Policy> = {
+  encode(message: Policy, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.name !== "") {
+      writer.uint32(10).string(message.name);
+    }
+    for (const v of message.statements) {
+      Statement.encode(v!, writer.uint32(18).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Policy {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePolicy();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.statements.push(Statement.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<Policy>): Policy {
+    return Policy.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Policy>): Policy {
+    const message = createBasePolicy();
+    message.name = object.name ?? "";
+    message.statements = object.statements?.map((e) => Statement.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseAddPolicyRequest(): AddPolicyRequest {
+  return { policy: undefined };
+}
+
+export const AddPolicyRequest: MessageFns<AddPolicyRequest> = {
+  encode(message: AddPolicyRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.policy !== undefined) {
+      Policy.encode(message.policy, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): AddPolicyRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseAddPolicyRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.policy = Policy.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<AddPolicyRequest>): AddPolicyRequest {
+    return AddPolicyRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<AddPolicyRequest>): AddPolicyRequest {
+    const message = createBaseAddPolicyRequest();
+    message.policy = (object.policy !== undefined && object.policy !== null)
+      ? Policy.fromPartial(object.policy)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseDeletePolicyRequest(): DeletePolicyRequest {
+  return { policy: undefined, all: false };
+}
+
+export const DeletePolicyRequest: MessageFns<DeletePolicyRequest> = {
+  encode(message: DeletePolicyRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.policy !== undefined) {
+      Policy.encode(message.policy, writer.uint32(10).fork()).join();
+    }
+    if (message.all !== false) {
+      writer.uint32(24).bool(message.all);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): DeletePolicyRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseDeletePolicyRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.policy = Policy.decode(reader, reader.uint32());
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.all = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<DeletePolicyRequest>): DeletePolicyRequest {
+    return DeletePolicyRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<DeletePolicyRequest>): DeletePolicyRequest {
+    const message = createBaseDeletePolicyRequest();
+    message.policy = (object.policy !== undefined && object.policy !== null)
+      ? Policy.fromPartial(object.policy)
+      : undefined;
+    message.all = object.all ?? false;
+    return message;
+  },
+};
+
+function createBaseListPolicyRequest(): ListPolicyRequest {
+  return { name: "" };
+}
+
+export const ListPolicyRequest: MessageFns<ListPolicyRequest> = {
+  encode(message: ListPolicyRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.name !== "") {
+      writer.uint32(10).string(message.name);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListPolicyRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListPolicyRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<ListPolicyRequest>): ListPolicyRequest {
+    return ListPolicyRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ListPolicyRequest>): ListPolicyRequest {
+    const message = createBaseListPolicyRequest();
+    message.name = object.name ?? "";
+    return message;
+  },
+};
+
+function createBaseListPolicyResponse(): ListPolicyResponse {
+  return { policy: undefined };
+}
+
+export const ListPolicyResponse: MessageFns<ListPolicyResponse> = {
+  encode(message: ListPolicyResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.policy !== undefined) {
+      Policy.encode(message.policy, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListPolicyResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListPolicyResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.policy = Policy.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<ListPolicyResponse>): ListPolicyResponse {
+    return ListPolicyResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ListPolicyResponse>): ListPolicyResponse {
+    const message = createBaseListPolicyResponse();
+    message.policy = (object.policy !== undefined && object.policy !== null)
+      ? Policy.fromPartial(object.policy)
+      : undefined;
+    return message;
+  },
+};
+
+function createBasePolicyAssignment(): PolicyAssignment {
+  return { name: "", direction: 0, policies: [], defaultAction: 0 };
+}
+
+export const PolicyAssignment: MessageFns<PolicyAssignment> = {
+  encode(message: PolicyAssignment, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.name !== "") {
+      writer.uint32(10).string(message.name);
+    }
+    if (message.direction !== 0) {
+      writer.uint32(16).int32(message.direction);
+    }
+    for (const v of message.policies) {
+      Policy.encode(v!, writer.uint32(34).fork()).join();
+    }
+    if (message.defaultAction !== 0) {
+      writer.uint32(40).int32(message.defaultAction);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): PolicyAssignment {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePolicyAssignment();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.direction = reader.int32();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.policies.push(Policy.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.defaultAction = reader.int32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<PolicyAssignment>): PolicyAssignment {
+    return PolicyAssignment.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<PolicyAssignment>): PolicyAssignment {
+    const message = createBasePolicyAssignment();
+    message.name = object.name ?? "";
+    message.direction = object.direction ?? 0;
+    message.policies = object.policies?.map((e) => Policy.fromPartial(e)) || [];
+    message.defaultAction = object.defaultAction ?? 0;
+    return message;
+  },
+};
+
+function createBaseSetPolicyAssignmentRequest(): SetPolicyAssignmentRequest {
+  return { assignment: undefined };
+}
+
+export const SetPolicyAssignmentRequest: MessageFns<SetPolicyAssignmentRequest> = {
+  encode(message: SetPolicyAssignmentRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.assignment !== undefined) {
+      PolicyAssignment.encode(message.assignment, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SetPolicyAssignmentRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSetPolicyAssignmentRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.assignment = PolicyAssignment.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<SetPolicyAssignmentRequest>): SetPolicyAssignmentRequest {
+    return SetPolicyAssignmentRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<SetPolicyAssignmentRequest>): SetPolicyAssignmentRequest {
+    const message = createBaseSetPolicyAssignmentRequest();
+    message.assignment = (object.assignment !== undefined && object.assignment !== null)
+      ? PolicyAssignment.fromPartial(object.assignment)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseListPolicyAssignmentRequest(): ListPolicyAssignmentRequest {
+  return { name: "", direction: 0 };
+}
+
+export const ListPolicyAssignmentRequest: MessageFns<ListPolicyAssignmentRequest> = {
+  encode(message: ListPolicyAssignmentRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.name !== "") {
+      writer.uint32(10).string(message.name);
+    }
+    if (message.direction !== 0) {
+      writer.uint32(16).int32(message.direction);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListPolicyAssignmentRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListPolicyAssignmentRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.direction = reader.int32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<ListPolicyAssignmentRequest>): ListPolicyAssignmentRequest {
+    return ListPolicyAssignmentRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ListPolicyAssignmentRequest>): ListPolicyAssignmentRequest {
+    const message = createBaseListPolicyAssignmentRequest();
+    message.name = object.name ?? "";
+    message.direction = object.direction ?? 0;
+    return message;
+  },
+};
+
+function createBaseListPolicyAssignmentResponse(): ListPolicyAssignmentResponse {
+  return { assignment: undefined };
+}
+
+export const ListPolicyAssignmentResponse: MessageFns<ListPolicyAssignmentResponse> = {
+  encode(message: ListPolicyAssignmentResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.assignment !== undefined) {
+      PolicyAssignment.encode(message.assignment, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListPolicyAssignmentResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListPolicyAssignmentResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.assignment = PolicyAssignment.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<ListPolicyAssignmentResponse>): ListPolicyAssignmentResponse {
+    return ListPolicyAssignmentResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ListPolicyAssignmentResponse>): ListPolicyAssignmentResponse {
+    const message = createBaseListPolicyAssignmentResponse();
+    message.assignment = (object.assignment !== undefined && object.assignment !== null)
+      ? PolicyAssignment.fromPartial(object.assignment)
+      : undefined;
     return message;
   },
 };
@@ -2606,7 +6287,17 @@ export const Attribute: MessageFns<Attribute> = {
 };
 
 function createBasePath(): Path {
-  return { nlri: undefined, pattrs: [], isWithdraw: false, family: undefined, stale: false, neighborIp: "" };
+  return {
+    nlri: undefined,
+    pattrs: [],
+    isWithdraw: false,
+    family: undefined,
+    stale: false,
+    neighborIp: "",
+    identifier: 0,
+    nlriBinary: Buffer.alloc(0),
+    pattrsBinary: [],
+  };
 }
 
 export const Path: MessageFns<Path> = {
@@ -2628,6 +6319,15 @@ export const Path: MessageFns<Path> = {
     }
     if (message.neighborIp !== "") {
       writer.uint32(122).string(message.neighborIp);
+    }
+    if (message.identifier !== 0) {
+      writer.uint32(144).uint32(message.identifier);
+    }
+    if (message.nlriBinary.length !== 0) {
+      writer.uint32(162).bytes(message.nlriBinary);
+    }
+    for (const v of message.pattrsBinary) {
+      writer.uint32(170).bytes(v!);
     }
     return writer;
   },
@@ -2693,6 +6393,30 @@ export const Path: MessageFns<Path> = {
             message.neighborIp = reader.string();
             continue;
           }
+          case 18: {
+            if (tag !== 144) {
+              break;
+            }
+
+            message.identifier = reader.uint32();
+            continue;
+          }
+          case 20: {
+            if (tag !== 162) {
+              break;
+            }
+
+            message.nlriBinary = Buffer.from(reader.bytes());
+            continue;
+          }
+          case 21: {
+            if (tag !== 170) {
+              break;
+            }
+
+            message.pattrsBinary.push(Buffer.from(reader.bytes()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2718,6 +6442,9 @@ export const Path: MessageFns<Path> = {
       : undefined;
     message.stale = object.stale ?? false;
     message.neighborIp = object.neighborIp ?? "";
+    message.identifier = object.identifier ?? 0;
+    message.nlriBinary = object.nlriBinary ?? Buffer.alloc(0);
+    message.pattrsBinary = object.pattrsBinary?.map((e) => e) || [];
     return message;
   },
 };
@@ -2790,7 +6517,7 @@ export const AddPathStreamRequest: MessageFns<AddPathStreamRequest> = {
 };
 
 function createBaseListPathRequest(): ListPathRequest {
-  return { tableType: 0, family: undefined, batchSize: 0 };
+  return { tableType: 0, family: undefined, enableOnlyBinary: false, batchSize: 0 };
 }
 
 export const ListPathRequest: MessageFns<ListPathRequest> = {
@@ -2800,6 +6527,9 @@ export const ListPathRequest: MessageFns<ListPathRequest> = {
     }
     if (message.family !== undefined) {
       Family.encode(message.family, writer.uint32(26).fork()).join();
+    }
+    if (message.enableOnlyBinary !== false) {
+      writer.uint32(72).bool(message.enableOnlyBinary);
     }
     if (message.batchSize !== 0) {
       writer.uint32(80).uint64(message.batchSize);
@@ -2836,6 +6566,14 @@ export const ListPathRequest: MessageFns<ListPathRequest> = {
             message.family = Family.decode(reader, reader.uint32());
             continue;
           }
+          case 9: {
+            if (tag !== 72) {
+              break;
+            }
+
+            message.enableOnlyBinary = reader.bool();
+            continue;
+          }
           case 10: {
             if (tag !== 80) {
               break;
@@ -2865,6 +6603,7 @@ export const ListPathRequest: MessageFns<ListPathRequest> = {
     message.family = (object.family !== undefined && object.family !== null)
       ? Family.fromPartial(object.family)
       : undefined;
+    message.enableOnlyBinary = object.enableOnlyBinary ?? false;
     message.batchSize = object.batchSize ?? 0;
     return message;
   },

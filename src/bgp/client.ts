@@ -1,12 +1,13 @@
 import type { Clock } from '../core/clock.ts';
-import type { Ip, Prefix } from '../core/ip.ts';
-import type { BgpPeerRow, BgpServerRow } from '../desired/rows.ts';
+import type { BgpServerRow } from '../desired/rows.ts';
 import { type Channel, callTimeoutMs, createChannel, tableTimeoutMs } from './channel.ts';
-import { type Dialect, dialect3, dialect4, type PeerState, type ServerState } from './dialect.ts';
+import { type Dialect, dialect3, dialect4, type ServerState } from './dialect.ts';
 import { GobgpError, GrpcCode } from './error.ts';
-import type { GobgpVersion, PathChange, PathNews, WatchEvent } from './path-codec.ts';
+import { decodeOwnPaths, type OwnPath } from './own-paths.ts';
+import type { GobgpVersion, PathChange, WatchEvent } from './path-codec.ts';
 import { createPathDecoder } from './path-decoder.ts';
 import { encodeAddPaths } from './path-encoder.ts';
+import type { PeerState } from './peer-codec.ts';
 
 /**
  * GoBGP's gRPC API over a unix socket.
@@ -24,18 +25,25 @@ export interface GobgpClient extends AsyncDisposable {
   startBgp(server: BgpServerRow, signal: AbortSignal): Promise<void>;
   /** Also ends every `watch` of this client, because the table behind it is gone. */
   stopBgp(signal: AbortSignal): Promise<void>;
-  addPeer(row: BgpPeerRow, signal: AbortSignal): Promise<void>;
-  updatePeer(row: BgpPeerRow, signal: AbortSignal): Promise<void>;
-  deletePeer(address: Ip | Prefix, signal: AbortSignal): Promise<void>;
+  /** Any procedure whose reply says nothing. */
+  call(name: string, request: (dialect: Dialect) => Uint8Array, signal: AbortSignal): Promise<void>;
+  /** Any procedure that answers with a stream; messages that decode to undefined are left out. */
+  list<T>(
+    name: string,
+    request: (dialect: Dialect) => Uint8Array,
+    decode: (dialect: Dialect) => (reply: Uint8Array) => T | undefined,
+    signal: AbortSignal,
+  ): Promise<readonly T[]>;
+  /** Neighbours from inside ranges, too, as long as their sessions last. */
   listPeers(signal: AbortSignal): Promise<readonly PeerState[]>;
   /** At most `pathsPerMessage` in a message; an error says nothing about which path it was. */
   applyPaths(changes: readonly PathChange[], signal: AbortSignal): Promise<void>;
-  /** All paths of the global table, learned and own. */
-  listPaths(family: 4 | 6, signal: AbortSignal): Promise<readonly PathNews[]>;
+  /** The paths of the global table that came through the API. */
+  listOwnPaths(family: 4 | 6, signal: AbortSignal): Promise<readonly OwnPath[]>;
   /** Peers and best paths, all of them at first. Rejects when the stream ends. */
   watch(onEvent: (event: WatchEvent) => void, signal: AbortSignal): Promise<never>;
-  /** Rejects when the gobgpd process that is there now has gone. */
-  hold(signal: AbortSignal): Promise<never>;
+  /** Peers only. Rejects when the gobgpd process that is there now has gone. */
+  hold(onEvent: (event: WatchEvent) => void, signal: AbortSignal): Promise<never>;
   /** Ends every `watch`: what they have seen is no longer true. */
   resetWatches(): void;
 }
@@ -69,10 +77,13 @@ export function createGobgpClient(options: {
     for (const watch of watches) watch.abort();
   }
 
-  async function call(name: string, signal: AbortSignal, request: (d: Dialect) => Uint8Array) {
+  const call: GobgpClient['call'] = async (name, request, signal) => {
     const spoken = await speak(signal);
     await channel.unary(spoken, name, request(spoken), signal);
-  }
+  };
+
+  const list: GobgpClient['list'] = async (name, request, decode, signal) =>
+    listAll(channel, await speak(signal), name, request, decode, signal);
 
   return {
     socket,
@@ -85,35 +96,31 @@ export function createGobgpClient(options: {
       if (state.asn !== 0) {
         throw new GobgpError('StartBgp', GrpcCode.unknown, `already started as AS ${state.asn}`);
       }
-      await call('StartBgp', signal, (d) => d.startBgp(server));
+      await call('StartBgp', (d) => d.startBgp(server), signal);
     },
     async stopBgp(signal) {
-      await call('StopBgp', signal, (d) => d.stopBgp());
+      await call('StopBgp', (d) => d.stopBgp(), signal);
       resetWatches();
     },
-    addPeer: (row, signal) => call('AddPeer', signal, (d) => d.peer(row)),
-    updatePeer: (row, signal) => call('UpdatePeer', signal, (d) => d.peer(row)),
-    deletePeer: (address, signal) => call('DeletePeer', signal, (d) => d.deletePeer(address)),
-    async listPeers(signal) {
-      const spoken = await speak(signal);
-      const peers: PeerState[] = [];
-      await channel.read(spoken, 'ListPeer', spoken.listPeers(), callTimeoutMs, signal, (bytes) => {
-        const peer = spoken.decodePeer(bytes);
-        if (peer !== undefined) peers.push(peer);
-      });
-      return peers;
-    },
+    call,
+    list,
+    listPeers: (signal) =>
+      list(
+        'ListPeer',
+        (d) => d.listPeers(),
+        (d) => d.decodePeer,
+        signal,
+      ),
     async applyPaths(changes, signal) {
       const spoken = await speak(signal);
       await channel.write(spoken, 'AddPathStream', addPathMessages(spoken, changes), signal);
     },
-    async listPaths(family, signal) {
+    async listOwnPaths(family, signal) {
       const spoken = await speak(signal);
-      const decoder = createPathDecoder(spoken.version);
-      const paths: PathNews[] = [];
+      const paths: OwnPath[] = [];
       const request = spoken.listPaths(family);
       await channel.read(spoken, 'ListPath', request, tableTimeoutMs, signal, (bytes) => {
-        for (const path of decoder.listPath(bytes)) paths.push(path);
+        for (const path of decodeOwnPaths(bytes)) paths.push(path);
       });
       return paths;
     },
@@ -128,8 +135,8 @@ export function createGobgpClient(options: {
       }
       throw streamEnded();
     },
-    async hold(signal) {
-      await watchEvents(channel, await speak(signal), false, () => undefined, signal);
+    async hold(onEvent, signal) {
+      await watchEvents(channel, await speak(signal), false, onEvent, signal);
       throw streamEnded();
     },
     resetWatches,
@@ -138,6 +145,23 @@ export function createGobgpClient(options: {
       channel.close();
     },
   };
+}
+
+async function listAll<T>(
+  channel: Channel,
+  dialect: Dialect,
+  name: string,
+  request: (dialect: Dialect) => Uint8Array,
+  decode: (dialect: Dialect) => (reply: Uint8Array) => T | undefined,
+  signal: AbortSignal,
+): Promise<readonly T[]> {
+  const read = decode(dialect);
+  const items: T[] = [];
+  await channel.read(dialect, name, request(dialect), callTimeoutMs, signal, (bytes) => {
+    const item = read(bytes);
+    if (item !== undefined) items.push(item);
+  });
+  return items;
 }
 
 function watchEvents(

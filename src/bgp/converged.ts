@@ -1,4 +1,4 @@
-import type { PeerState } from './dialect.ts';
+import type { PeerState } from './peer-codec.ts';
 
 /**
  * Whether GoBGP knows again what its neighbours have to say, so that a route which it does not

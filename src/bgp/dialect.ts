@@ -1,9 +1,26 @@
 import * as gobgp3 from '../../proto/generated/gobgp3.ts';
 import * as gobgp4 from '../../proto/generated/gobgp4.ts';
-import { type Ip, type Prefix, parseIp } from '../core/ip.ts';
-import { peerRow } from '../desired/bgp.ts';
+import type { Ip, Prefix } from '../core/ip.ts';
 import type { BgpPeerRow, BgpServerRow } from '../desired/rows.ts';
 import type { GobgpVersion } from './path-codec.ts';
+import {
+  type PeerContext,
+  type PeerState,
+  peerGroupOf,
+  peerOf,
+  type RangeState,
+  rangeOf,
+  stateOf,
+} from './peer-codec.ts';
+import {
+  type AssignedPolicy,
+  type DefinedSet,
+  type Direction,
+  directionNumber,
+  type Policy,
+  setKinds,
+  setRequest,
+} from './policy-codec.ts';
 
 /**
  * The two dialects of GoBGP's API behind one set of functions: rows in, bytes out, and back.
@@ -19,13 +36,45 @@ export interface Dialect {
   stopBgp(): Uint8Array;
   decodeGetBgp(reply: Uint8Array): ServerState;
   /** AddPeer and UpdatePeer. */
-  peer(row: BgpPeerRow): Uint8Array;
+  peer(row: BgpPeerRow, context: PeerContext): Uint8Array;
   deletePeer(address: Ip | Prefix): Uint8Array;
   listPeers(): Uint8Array;
   decodePeer(reply: Uint8Array): PeerState | undefined;
+  /** A soft reset: paths are sent or judged again, the session stays. */
+  resetPeer(address: Ip, direction: Direction): Uint8Array;
+  /** AddPeerGroup: what all neighbours of a range have in common. */
+  peerGroup(row: BgpPeerRow, context: PeerContext): Uint8Array;
+  deletePeerGroup(name: string): Uint8Array;
+  listPeerGroups(): Uint8Array;
+  /** Undefined for a group that is none of ours. */
+  decodePeerGroup(reply: Uint8Array): RangeState | undefined;
+  addDynamicNeighbor(range: Range): Uint8Array;
+  deleteDynamicNeighbor(range: Range): Uint8Array;
+  listDynamicNeighbors(): Uint8Array;
+  decodeDynamicNeighbor(reply: Uint8Array): Range | undefined;
+  addDefinedSet(set: DefinedSet): Uint8Array;
+  deleteDefinedSet(set: DefinedSet): Uint8Array;
+  listDefinedSets(kind: DefinedSet['kind']): Uint8Array;
+  decodeDefinedSet(reply: Uint8Array): DefinedSet | undefined;
+  addPolicy(policy: Policy): Uint8Array;
+  deletePolicy(name: string): Uint8Array;
+  listPolicies(): Uint8Array;
+  /** The policy's name. */
+  decodePolicy(reply: Uint8Array): string | undefined;
+  /** Replaces what passes between the table and all neighbours; no name: no policy. */
+  setPolicyAssignment(assigned: AssignedPolicy): Uint8Array;
+  listPolicyAssignments(): Uint8Array;
+  decodePolicyAssignment(reply: Uint8Array): AssignedPolicy | undefined;
+  /** Attributes come as bytes of BGP. */
   listPaths(family: 4 | 6): Uint8Array;
   /** Peer events always; best paths, all at first, when `paths`. */
   watch(paths: boolean): Uint8Array;
+}
+
+/** Whoever calls from inside the prefix is a neighbour with the group's properties. */
+export interface Range {
+  readonly prefix: string;
+  readonly peerGroup: string;
 }
 
 /** GoBGP's global state; `asn` 0 means that it was not started. */
@@ -37,58 +86,12 @@ export interface ServerState {
   readonly multipath: boolean;
 }
 
-export type SessionState =
-  | 'unknown'
-  | 'idle'
-  | 'connect'
-  | 'active'
-  | 'opensent'
-  | 'openconfirm'
-  | 'established';
-
-/** A peer as GoBGP has it: its configuration and how it is doing. */
-export interface PeerState {
-  readonly row: BgpPeerRow;
-  readonly session: SessionState;
-  /** False when an operator disabled the peer or it exceeded a prefix limit. */
-  readonly enabled: boolean;
-  /** Seconds since the epoch of the last change to Established; 0 when never. */
-  readonly upSince: number;
-  readonly received: number;
-  readonly advertised: number;
-  /** True when every family's End-of-RIB has arrived (RFC 4724); needs graceful restart. */
-  readonly endOfRib: boolean;
-  /** Why the last session ended; '' when it did not, or GoBGP does not say (version 3). */
-  readonly lastError: string;
-}
-
-/**
- * Seconds that a neighbour keeps our routes when our gobgpd dies without a NOTIFICATION: VPP
- * goes on forwarding meanwhile (RFC 4724). The field has 12 bits.
- */
-export const gracefulRestartSeconds = 120;
-
 /** Paths in a message of the initial table; only GoBGP 4 is asked to split. */
 export const watchBatchPaths = 1000;
 
-// Defaults are 120 s and 30 s; GoBGP's lower bound for a connect retry is 5 s
-// (v3.10.0 and v4.8.0 pkg/server/fsm.go).
-const connectRetrySeconds = 5;
-const idleHoldSeconds = 5;
-
-const sessionStates: readonly SessionState[] = [
-  'unknown',
-  'idle',
-  'connect',
-  'active',
-  'opensent',
-  'openconfirm',
-  'established',
-];
-
 /** What GoBGP 3 speaks. */
 export const dialect3: Dialect = {
-  ...createShared(gobgp3),
+  ...createShared(gobgp3, 0),
   version: 3,
   service: '/apipb.GobgpApi/',
   stopBgp: () => gobgp3.StopBgpRequest.encode({}).finish(),
@@ -96,6 +99,7 @@ export const dialect3: Dialect = {
     gobgp3.ListPathRequest.encode({
       tableType: gobgp3.TableType.TABLE_TYPE_GLOBAL,
       family: unicast(family),
+      enableOnlyBinary: true,
     }).finish(),
   watch(paths) {
     const filters = [{ type: gobgp3.FilterType.FILTER_TYPE_BEST, init: true }];
@@ -106,7 +110,7 @@ export const dialect3: Dialect = {
 
 /** What GoBGP 4 speaks. */
 export const dialect4: Dialect = {
-  ...createShared(gobgp4),
+  ...createShared(gobgp4, 1),
   version: 4,
   service: '/api.GoBgpService/',
   // A stop is meant, so the neighbours shall not keep our routes.
@@ -115,6 +119,7 @@ export const dialect4: Dialect = {
     gobgp4.ListPathRequest.encode({
       tableType: gobgp4.TableType.TABLE_TYPE_GLOBAL,
       family: unicast(family),
+      enableOnlyBinary: true,
       batchSize: 0,
     }).finish(),
   watch(paths) {
@@ -128,14 +133,24 @@ export const dialect4: Dialect = {
   },
 };
 
-type Shared = Omit<Dialect, 'version' | 'service' | 'stopBgp' | 'listPaths' | 'watch'>;
+type Own = 'version' | 'service' | 'stopBgp' | 'listPaths' | 'watch';
+type Messages = typeof gobgp3 | typeof gobgp4;
 
-/** What is the same in both, but for the numbers of AdminState. */
-function createShared(messages: typeof gobgp3 | typeof gobgp4): Shared {
-  const enabled: number = messages.AdminState.ADMIN_STATE_UP;
+/** What is the same in both, but for the number at which enums begin. */
+function createShared(messages: Messages, first: 0 | 1): Omit<Dialect, Own> {
   return {
-    startBgp: (server) => messages.StartBgpRequest.encode({ global: globalOf(server) }).finish(),
-    decodeGetBgp(reply) {
+    ...createServerPart(messages),
+    ...createPeerPart(messages, first),
+    ...createRangePart(messages),
+    ...createPolicyPart(messages, first),
+  };
+}
+
+function createServerPart(messages: Messages) {
+  return {
+    startBgp: (server: BgpServerRow) =>
+      messages.StartBgpRequest.encode({ global: globalOf(server) }).finish(),
+    decodeGetBgp(reply: Uint8Array): ServerState {
       const global = messages.GetBgpResponse.decode(reply).global;
       return {
         asn: global?.asn ?? 0,
@@ -145,13 +160,109 @@ function createShared(messages: typeof gobgp3 | typeof gobgp4): Shared {
         multipath: global?.useMultiplePaths ?? false,
       };
     },
-    peer: (row) => messages.PeerRequest.encode({ peer: peerOf(row) }).finish(),
-    deletePeer: (address) => messages.DeletePeerRequest.encode({ address }).finish(),
+  };
+}
+
+function createPeerPart(messages: Messages, first: 0 | 1) {
+  return {
+    peer: (row: BgpPeerRow, context: PeerContext) =>
+      messages.PeerRequest.encode({ peer: peerOf(row, context, first) }).finish(),
+    deletePeer: (address: Ip | Prefix) => messages.DeletePeerRequest.encode({ address }).finish(),
     listPeers: () =>
       messages.ListPeerRequest.encode({ address: '', enableAdvertised: true }).finish(),
-    decodePeer(reply) {
+    decodePeer(reply: Uint8Array) {
       const peer = messages.ListPeerResponse.decode(reply).peer;
-      return peer === undefined ? undefined : stateOf(peer, enabled);
+      return peer === undefined ? undefined : stateOf(peer, first);
+    },
+    resetPeer: (address: Ip, direction: Direction) =>
+      messages.ResetPeerRequest.encode({
+        address,
+        soft: true,
+        direction: first + (direction === 'import' ? 0 : 1),
+      }).finish(),
+  };
+}
+
+function createRangePart(messages: Messages) {
+  return {
+    peerGroup: (row: BgpPeerRow, context: PeerContext) =>
+      messages.AddPeerGroupRequest.encode({ peerGroup: peerGroupOf(row, context) }).finish(),
+    deletePeerGroup: (name: string) => messages.DeletePeerGroupRequest.encode({ name }).finish(),
+    listPeerGroups: () => messages.ListPeerGroupRequest.encode({ peerGroupName: '' }).finish(),
+    decodePeerGroup(reply: Uint8Array) {
+      const { peerGroup } = messages.ListPeerGroupResponse.decode(reply);
+      return peerGroup === undefined ? undefined : rangeOf(peerGroup);
+    },
+    addDynamicNeighbor: (range: Range) =>
+      messages.AddDynamicNeighborRequest.encode({ dynamicNeighbor: range }).finish(),
+    deleteDynamicNeighbor: (range: Range) => messages.DynamicNeighbor.encode(range).finish(),
+    listDynamicNeighbors: () =>
+      messages.ListDynamicNeighborRequest.encode({ peerGroup: '' }).finish(),
+    decodeDynamicNeighbor: (reply: Uint8Array) =>
+      messages.ListDynamicNeighborResponse.decode(reply).dynamicNeighbor,
+  };
+}
+
+/** GoBGP's name of the table that is not of one neighbour. */
+const globalTable = 'global';
+
+function createPolicyPart(messages: Messages, first: 0 | 1) {
+  return {
+    addDefinedSet: (set: DefinedSet) =>
+      messages.DefinedSetRequest.encode({ definedSet: setRequest(set, first) }).finish(),
+    deleteDefinedSet: (set: DefinedSet) =>
+      messages.DeleteDefinedSetRequest.encode({
+        definedSet: setRequest({ ...set, list: [], prefixes: [] }, first),
+        all: true,
+      }).finish(),
+    listDefinedSets: (kind: DefinedSet['kind']) =>
+      messages.ListDefinedSetRequest.encode({
+        definedType: first + setKinds[kind],
+        name: '',
+      }).finish(),
+    decodeDefinedSet(reply: Uint8Array): DefinedSet | undefined {
+      const set = messages.ListDefinedSetResponse.decode(reply).definedSet;
+      const kinds = Object.keys(setKinds) as DefinedSet['kind'][];
+      const kind = kinds.find((one) => first + setKinds[one] === set?.definedType);
+      if (set === undefined || kind === undefined) return undefined;
+      return { kind, name: set.name, list: set.list, prefixes: set.prefixes };
+    },
+    addPolicy: (policy: Policy) =>
+      messages.AddPolicyRequest.encode({
+        policy: {
+          name: policy.name,
+          statements: policy.statements.map((make) => make(first)),
+        },
+      }).finish(),
+    deletePolicy: (name: string) =>
+      messages.DeletePolicyRequest.encode({ policy: { name, statements: [] }, all: true }).finish(),
+    listPolicies: () => messages.ListPolicyRequest.encode({ name: '' }).finish(),
+    decodePolicy: (reply: Uint8Array) => messages.ListPolicyResponse.decode(reply).policy?.name,
+    ...createAssignmentPart(messages),
+  };
+}
+
+function createAssignmentPart(messages: Messages) {
+  return {
+    setPolicyAssignment: ({ direction, name, otherwise }: AssignedPolicy) =>
+      messages.SetPolicyAssignmentRequest.encode({
+        assignment: {
+          name: globalTable,
+          direction: directionNumber[direction],
+          policies: name === undefined ? [] : [{ name, statements: [] }],
+          defaultAction: otherwise === 'accept' ? 1 : 2,
+        },
+      }).finish(),
+    listPolicyAssignments: () =>
+      messages.ListPolicyAssignmentRequest.encode({ name: globalTable, direction: 0 }).finish(),
+    decodePolicyAssignment(reply: Uint8Array): AssignedPolicy | undefined {
+      const { assignment } = messages.ListPolicyAssignmentResponse.decode(reply);
+      if (assignment === undefined) return undefined;
+      return {
+        direction: assignment.direction === directionNumber.import ? 'import' : 'export',
+        name: assignment.policies[0]?.name,
+        otherwise: assignment.defaultAction === 2 ? 'reject' : 'accept',
+      };
     },
   };
 }
@@ -167,67 +278,5 @@ function globalOf(server: BgpServerRow): gobgp3.Global {
     listenPort: server.port,
     listenAddresses: [...server.listenAddresses],
     useMultiplePaths: true,
-  };
-}
-
-function peerOf(row: BgpPeerRow) {
-  return {
-    conf: { description: row.description, neighborAddress: row.address, peerAsn: row.asn },
-    state: undefined,
-    timers: {
-      config: {
-        connectRetry: connectRetrySeconds,
-        holdTime: row.holdTimeSeconds,
-        keepaliveInterval: Math.floor(row.holdTimeSeconds / 3), // RFC 4271 section 10
-        idleHoldTimeAfterReset: idleHoldSeconds,
-      },
-      state: undefined,
-    },
-    transport: {
-      localAddress: row.localAddress,
-      passiveMode: row.passive,
-      remotePort: row.port,
-    },
-    gracefulRestart: { enabled: true, restartTime: gracefulRestartSeconds },
-    afiSafis: row.families.map((family) => ({
-      config: { family: unicast(family), enabled: true },
-      mpGracefulRestart: { config: { enabled: true }, state: undefined },
-      state: undefined,
-    })),
-  };
-}
-
-function stateOf(peer: gobgp3.Peer | gobgp4.Peer, enabled: number): PeerState | undefined {
-  const address = parseIp(peer.conf?.neighborAddress ?? '');
-  if (address === undefined) return undefined;
-  const families = peer.afiSafis.flatMap((entry) => {
-    const { afi, safi } = entry.config?.family ?? { afi: 0, safi: 0 };
-    return safi !== 1 ? [] : afi === 1 ? [4 as const] : afi === 2 ? [6 as const] : [];
-  });
-  const sum = (field: 'received' | 'advertised') =>
-    peer.afiSafis.reduce((total, entry) => total + (entry.state?.[field] ?? 0), 0);
-  return {
-    row: peerRow({
-      address,
-      asn: peer.conf?.peerAsn ?? 0,
-      port: peer.transport?.remotePort ?? 0,
-      localAddress: parseIp(peer.transport?.localAddress ?? '') ?? ('' as Ip),
-      families: families.toSorted((a, b) => a - b),
-      holdTimeSeconds: peer.timers?.config?.holdTime ?? 0,
-      passive: peer.transport?.passiveMode ?? false,
-      description: peer.conf?.description ?? '',
-    }),
-    session: sessionStates[peer.state?.sessionState ?? 0] ?? 'unknown',
-    enabled: peer.state?.adminState === enabled,
-    upSince: peer.timers?.state?.uptime?.seconds ?? 0,
-    received: sum('received'),
-    advertised: sum('advertised'),
-    endOfRib:
-      peer.afiSafis.length > 0 &&
-      peer.afiSafis.every((entry) => entry.mpGracefulRestart?.state?.endOfRibReceived === true),
-    lastError:
-      peer.state !== undefined && 'disconnectMessage' in peer.state
-        ? peer.state.disconnectMessage
-        : '',
   };
 }

@@ -7,18 +7,16 @@ import {
   safiUnicast,
   type WatchEvent,
 } from './path-codec.ts';
-import { tagOf, WireReader, WireType } from './wire.ts';
+import { readNested, tagOf, WireReader, WireType } from './wire.ts';
 
 /** Value of SessionState in both versions. */
 const established = 6;
 /** Texts of addresses that are remembered. */
 const internLimit = 4096;
 
-/** Decodes what WatchEvent and ListPath say. Keeps one copy of each neighbour and next hop. */
+/** Decodes what WatchEvent says. Keeps one copy of each neighbour and next hop. */
 export interface PathDecoder {
   watchEvent(bytes: Buffer): WatchEvent;
-  /** The paths of a ListPathResponse. */
-  listPath(bytes: Buffer): readonly PathNews[];
 }
 
 /** What has been read of a path; the texts of the path before are kept to compare with. */
@@ -27,6 +25,7 @@ interface Draft {
   length: number;
   nextHop: string;
   neighbor: string;
+  identifier: number;
   withdrawn: boolean;
   safi: number;
   lastNextHop: string;
@@ -51,6 +50,7 @@ export function createPathDecoder(version: GobgpVersion): PathDecoder {
     length: 0,
     nextHop: '',
     neighbor: '',
+    identifier: 0,
     withdrawn: false,
     safi: safiUnicast,
     lastNextHop: '',
@@ -62,6 +62,7 @@ export function createPathDecoder(version: GobgpVersion): PathDecoder {
     draft.length = 0;
     draft.nextHop = '';
     draft.neighbor = '';
+    draft.identifier = 0;
     draft.withdrawn = false;
     draft.safi = safiUnicast;
     readPathFields(reader, version, draft);
@@ -72,6 +73,7 @@ export function createPathDecoder(version: GobgpVersion): PathDecoder {
       prefix,
       nextHop: intern(draft.nextHop),
       neighbor: intern(draft.neighbor),
+      identifier: draft.identifier,
       withdrawn: draft.withdrawn,
     });
   }
@@ -108,16 +110,6 @@ export function createPathDecoder(version: GobgpVersion): PathDecoder {
       }
       return { kind: 'paths', count, paths };
     },
-    listPath(bytes) {
-      const reader = new WireReader(bytes);
-      const paths: PathNews[] = [];
-      while (reader.at < reader.end) {
-        const tag = reader.varint();
-        if (tag === tagOf(1, WireType.bytes)) readPaths(reader, paths);
-        else reader.skip(tag);
-      }
-      return paths;
-    },
   };
 }
 
@@ -151,17 +143,12 @@ function readPathFields(reader: WireReader, version: GobgpVersion, draft: Draft)
         draft.neighbor = reader.asciiLike(draft.lastNeighbor);
         draft.lastNeighbor = draft.neighbor;
         break;
+      case tagOf(18, WireType.varint):
+        draft.identifier = reader.varint();
+        break;
       default:
         reader.skip(tag);
     }
-  }
-}
-
-/** `read` returns false for a tag that it does not want; that field is skipped. */
-function readFields(reader: WireReader, read: (tag: number) => boolean): void {
-  while (reader.at < reader.end) {
-    const tag = reader.varint();
-    if (!read(tag)) reader.skip(tag);
   }
 }
 
@@ -280,9 +267,11 @@ function readPeerEvent(reader: WireReader): WatchEvent {
   let type = 0;
   let address = '';
   let state = 0;
+  let reason = '';
   const readState = (tag: number): boolean => {
-    if (tag !== tagOf(13, WireType.varint)) return false;
-    state = reader.varint();
+    if (tag === tagOf(13, WireType.varint)) state = reader.varint();
+    else if (tag === tagOf(22, WireType.bytes)) reason = reader.ascii();
+    else return false;
     return true;
   };
   const readConf = (tag: number): boolean => {
@@ -290,12 +279,7 @@ function readPeerEvent(reader: WireReader): WatchEvent {
     address = reader.ascii();
     return true;
   };
-  const nested = (read: (tag: number) => boolean): true => {
-    const outer = reader.enter();
-    readFields(reader, read);
-    reader.leave(outer);
-    return true;
-  };
+  const nested = (read: (tag: number) => boolean) => readNested(reader, read);
   nested((tag) => {
     if (tag === tagOf(1, WireType.varint)) {
       type = reader.varint();
@@ -312,5 +296,6 @@ function readPeerEvent(reader: WireReader): WatchEvent {
     type: peerEventTypes[type] ?? 'unknown',
     address: parseIp(address),
     established: state === established,
+    reason,
   };
 }

@@ -10,8 +10,8 @@ import type { PathNews } from './path-codec.ts';
  * - `best`: without multipath, each entry is the best path of its prefix now, or its end.
  * - `sets`: GoBGP 3 with multipath sends all equally good paths of a prefix in one message.
  * - `deltas`: GoBGP 4.7 and later with multipath sends each path that came or went, by
- *   neighbour. (4.0 to 4.6 send sets as GoBGP 3 does, and cannot be told apart: with them a
- *   next hop that leaves an ECMP set stays until its prefix goes. Use 4.7 or later.)
+ *   neighbour and identifier. (4.0 to 4.6 send sets as GoBGP 3 does, and cannot be told apart:
+ *   with them a next hop that leaves an ECMP set stays until its prefix goes. Use 4.7 or later.)
  *
  * News is gathered by prefix and committed by `flush`, so a flapping prefix costs the daemon
  * one change per flush. Stale routes are those which the store has from an earlier connection
@@ -125,30 +125,42 @@ export function createRouteTable(store: Store, limit = routesMax): RouteTable {
 
 interface Contribution {
   readonly neighbor: Ip;
+  readonly identifier: number;
   readonly nextHop: Ip;
 }
 
-/** Which neighbour contributes which next hop to which prefix: needed for `deltas` only. */
+/**
+ * Which neighbour contributes which next hop to which prefix: needed for `deltas` only. A
+ * neighbour that sends more than one path of a prefix tells them apart by their identifiers.
+ */
 function createContributions() {
   const byPrefix = new Map<Prefix, readonly Contribution[]>();
   // Neighbours send many prefixes with one next hop, so these lists are shared.
   let last: readonly [Contribution] | undefined;
 
-  function listOf(neighbor: Ip, nextHop: Ip): readonly [Contribution] {
-    if (last?.[0].neighbor !== neighbor || last[0].nextHop !== nextHop) {
-      last = [{ neighbor, nextHop }];
-    }
+  function listOf(neighbor: Ip, identifier: number, nextHop: Ip): readonly [Contribution] {
+    const same = last?.[0];
+    const fits = same?.neighbor === neighbor && same.identifier === identifier;
+    if (last === undefined || !fits || same.nextHop !== nextHop)
+      last = [{ neighbor, identifier, nextHop }];
     return last;
   }
 
   return {
     clear: () => byPrefix.clear(),
     /** The next hops of the prefix now; undefined when the news is about a path of ours. */
-    apply({ prefix, nextHop, neighbor, withdrawn }: PathNews): readonly Ip[] | undefined {
+    apply({
+      prefix,
+      nextHop,
+      neighbor,
+      identifier,
+      withdrawn,
+    }: PathNews): readonly Ip[] | undefined {
       if (neighbor === undefined) return undefined;
       const before = byPrefix.get(prefix);
-      const own = withdrawn || nextHop === undefined ? [] : listOf(neighbor, nextHop);
-      const others = before?.filter((c) => c.neighbor !== neighbor) ?? [];
+      const own = withdrawn || nextHop === undefined ? [] : listOf(neighbor, identifier, nextHop);
+      const others =
+        before?.filter((c) => c.neighbor !== neighbor || c.identifier !== identifier) ?? [];
       const now = others.length === 0 ? own : [...others, ...own];
       if (now.length === 0) byPrefix.delete(prefix);
       else byPrefix.set(prefix, now);

@@ -2,9 +2,12 @@ import { createBackoff } from '../core/backoff.ts';
 import { type Clock, sleep } from '../core/clock.ts';
 import type { Target } from '../reconcile/driver.ts';
 import type { GobgpClient } from './client.ts';
-import type { SessionState } from './dialect.ts';
-import { createPathDriver, createPeerDriver, createServerDriver } from './drivers.ts';
+import { createPathDriver, createServerDriver } from './drivers.ts';
 import type { Log } from './log.ts';
+import type { SessionState } from './peer-codec.ts';
+import { createPeerDriver, type PasswordOf } from './peer-driver.ts';
+import { createPolicyDriver } from './policy-driver.ts';
+import { createEnds, type Ends, guessReason } from './session-ends.ts';
 
 /**
  * GoBGP as a target.
@@ -27,11 +30,14 @@ export interface PeerStatus {
   readonly state: SessionState;
   /** Seconds in Established; 0 otherwise. */
   readonly uptimeSeconds: number;
-  /** Prefixes. */
+  /** Prefixes; `accepted` are those that the import policy has left. */
   readonly received: number;
+  readonly accepted: number;
   readonly advertised: number;
+  /** Sessions that ended since the daemon or gobgpd began, whatever was later. */
+  readonly flaps: number;
   readonly description: string;
-  /** Why the last session ended; '' when GoBGP does not say. */
+  /** Why there is no session or the last one ended; '' when GoBGP does not say. */
   readonly lastError: string;
 }
 
@@ -45,17 +51,21 @@ export function createGobgpTarget(options: {
   readonly clock: Clock;
   readonly signal: AbortSignal;
   readonly log: Log;
+  /** Default: there are no passwords. */
+  readonly passwordOf?: PasswordOf;
 }): GobgpTarget {
-  const { client, clock, log } = options;
+  const { client, clock, log, passwordOf = () => undefined } = options;
   const stop = new AbortController();
   const signal = AbortSignal.any([options.signal, stop.signal]);
   const current = createSession();
   const drivers = [
     createServerDriver(client, current.renew),
-    createPeerDriver(client),
+    createPolicyDriver(client),
     createPathDriver(client),
+    createPeerDriver(client, passwordOf),
   ];
-  const running = keepSession({ client, clock, log, signal, current });
+  const ends = createEnds();
+  const running = keepSession({ client, clock, log, signal, current, ends });
 
   return {
     name: 'gobgp',
@@ -67,17 +77,23 @@ export function createGobgpTarget(options: {
     async listPeers(callSignal) {
       const peers = await client.listPeers(callSignal);
       const nowSeconds = clock.now() / 1000;
-      return peers.map(({ row, session, upSince, received, advertised, lastError }) => ({
-        address: row.address,
-        asn: row.asn,
-        state: session,
-        uptimeSeconds:
-          session === 'established' ? Math.max(0, Math.round(nowSeconds - upSince)) : 0,
-        received,
-        advertised,
-        description: row.description,
-        lastError,
-      }));
+      return peers.map((peer) => {
+        const { row, session, received, accepted, advertised } = peer;
+        const up = session === 'established';
+        const { count, reason } = ends.of(row.address);
+        return {
+          address: row.address,
+          asn: row.asn,
+          state: session,
+          uptimeSeconds: up ? Math.max(0, Math.round(nowSeconds - peer.upSince)) : 0,
+          received,
+          accepted,
+          advertised,
+          flaps: count,
+          description: row.description,
+          lastError: reason === '' && !up ? guessReason(peer) : reason,
+        };
+      });
     },
     async [Symbol.asyncDispose]() {
       stop.abort();
@@ -128,6 +144,7 @@ interface Keeping {
   readonly log: Log;
   readonly signal: AbortSignal;
   readonly current: Session;
+  readonly ends: Ends;
 }
 
 /** Resolves when `signal` is aborted. */
@@ -144,6 +161,7 @@ async function keepSession(keeping: Keeping): Promise<void> {
       );
       backoff.reset();
       reported = false;
+      keeping.ends.reset();
       current.renew();
       await holdSession(keeping, state.asn !== 0);
     } catch (error) {
@@ -162,7 +180,8 @@ async function holdSession(keeping: Keeping, startedAtFirst: boolean): Promise<v
   const ended = new AbortController();
   const signal = AbortSignal.any([keeping.signal, ended.signal]);
   try {
-    await Promise.race([keeping.client.hold(signal), probe(keeping, startedAtFirst, signal)]);
+    const held = keeping.client.hold(keeping.ends.note, signal);
+    await Promise.race([held, probe(keeping, startedAtFirst, signal)]);
   } finally {
     ended.abort();
   }

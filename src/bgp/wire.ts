@@ -59,6 +59,15 @@ export class WireReader {
     return this.bytes.toString('latin1', start, this.at);
   }
 
+  /** A part of the message, not a copy. */
+  raw(): Buffer {
+    const length = this.varint();
+    const start = this.at;
+    if (start + length > this.end) throw malformed('bytes');
+    this.at = start + length;
+    return this.bytes.subarray(start, this.at);
+  }
+
   /** Like `ascii`, but returns `likely` itself when that is what stands there. */
   asciiLike(likely: string): string {
     const start = this.at;
@@ -104,6 +113,22 @@ export class WireReader {
   }
 }
 
+/** `read` returns false for a tag that it does not want; that field is skipped. */
+export function readFields(reader: WireReader, read: (tag: number) => boolean): void {
+  while (reader.at < reader.end) {
+    const tag = reader.varint();
+    if (!read(tag)) reader.skip(tag);
+  }
+}
+
+/** Reads a nested message; true, so that it can end a function for `readFields`. */
+export function readNested(reader: WireReader, read: (tag: number) => boolean): true {
+  const outer = reader.enter();
+  readFields(reader, read);
+  reader.leave(outer);
+  return true;
+}
+
 /**
  * Writes a message from its end to its start. A nested message's length is known when its
  * content has been written, so nothing is measured or copied twice.
@@ -144,6 +169,14 @@ export class ReverseWriter {
     this.#at -= text.length;
     this.#bytes.write(text, this.#at, 'latin1');
     this.varint(text.length);
+    this.varint(tagOf(field, WireType.bytes));
+  }
+
+  bytes(field: number, content: Uint8Array): void {
+    this.#reserve(content.length);
+    this.#at -= content.length;
+    this.#bytes.set(content, this.#at);
+    this.varint(content.length);
     this.varint(tagOf(field, WireType.bytes));
   }
 

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { isConverged } from '../../src/bgp/converged.ts';
-import type { PeerState } from '../../src/bgp/dialect.ts';
-import { peerUpdate } from '../../src/bgp/drivers.ts';
-import { ip } from '../../src/core/ip.ts';
+import { type PeerState, passwordDigest } from '../../src/bgp/peer-codec.ts';
+import { peerUpdate } from '../../src/bgp/peer-driver.ts';
+import { ip, prefix } from '../../src/core/ip.ts';
 import { peerRow } from '../../src/desired/bgp.ts';
 import type { BgpPeerRow } from '../../src/desired/rows.ts';
 
@@ -14,18 +14,27 @@ const row: BgpPeerRow = peerRow({
   families: [4, 6],
   holdTimeSeconds: 90,
   passive: false,
+  password: { key: 'a', digest: passwordDigest('x') },
   description: 'node/b',
+});
+
+const key = (name: string, password: string) => ({
+  key: name,
+  digest: passwordDigest(password),
 });
 
 const peer = (address: string, state: 'complete' | 'old' | 'young' | 'down'): PeerState => ({
   row: { ...row, address: ip(address) },
   session: state === 'down' ? 'active' : 'established',
+  group: '',
   enabled: true,
+  overLimit: false,
   upSince: state === 'old' ? 900 : 999,
   received: 0,
+  accepted: 0,
   advertised: 0,
+  notifications: { received: 0, sent: 0 },
   endOfRib: state === 'complete',
-  lastError: '',
 });
 
 describe('isConverged', () => {
@@ -88,7 +97,12 @@ describe('peerUpdate', () => {
   const cases: { name: string; to: Partial<BgpPeerRow>; is: string }[] = [
     { name: 'equal rows need no call', to: {}, is: 'nothing' },
     { name: 'a description is not worth a session', to: { description: 'x' }, is: 'nothing' },
-    { name: 'a hold time changes in place', to: { holdTimeSeconds: 30 }, is: 'timers' },
+    { name: 'a hold time changes in place', to: { holdTimeSeconds: 30 }, is: 'hitless' },
+    { name: 'so does a keepalive', to: { keepaliveSeconds: 7 }, is: 'hitless' },
+    { name: 'and a limit of prefixes', to: { maxPrefixes: 7 }, is: 'hitless' },
+    { name: 'the same password under another key', to: { password: key('b', 'x') }, is: 'nothing' },
+    { name: 'another password', to: { password: key('a', 'y') }, is: 'session' },
+    { name: 'no password', to: { password: undefined }, is: 'session' },
     { name: 'another AS is another session', to: { asn: 1 }, is: 'session' },
     { name: 'so are other families', to: { families: [4] }, is: 'session' },
     { name: 'and the other direction', to: { passive: true }, is: 'session' },
@@ -96,4 +110,10 @@ describe('peerUpdate', () => {
     { name: 'and another port', to: { port: 1790 }, is: 'session' },
   ];
   for (const c of cases) it(c.name, () => assert.equal(peerUpdate(row, { ...row, ...c.to }), c.is));
+
+  it('a range waits always, and has no change in place', () => {
+    const range = { ...row, address: prefix('10.0.0.0/24') };
+    assert.equal(peerUpdate({ ...range, passive: true }, range), 'nothing');
+    assert.equal(peerUpdate(range, { ...range, holdTimeSeconds: 30 }), 'session');
+  });
 });

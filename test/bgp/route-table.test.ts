@@ -9,16 +9,23 @@ const [n1, n2] = [ip('192.0.2.101'), ip('192.0.2.102')];
 const p = prefix('10.0.0.0/24');
 
 /** A path through `via` that `neighbor` announced, or no longer does. */
-const news = (via: string, neighbor: Ip | undefined = n1, withdrawn = false): PathNews => ({
+const news = (
+  via: string,
+  neighbor: Ip | undefined = n1,
+  withdrawn = false,
+  identifier = 0,
+): PathNews => ({
   prefix: p,
   nextHop: ip(via),
   neighbor,
+  identifier,
   withdrawn,
 });
 const gone = (neighbor = n1): PathNews => ({
   prefix: p,
   nextHop: undefined,
   neighbor,
+  identifier: 0,
   withdrawn: true,
 });
 
@@ -32,6 +39,15 @@ describe('the table of learned routes', () => {
     readonly messages: readonly (readonly PathNews[])[];
     readonly routes: readonly string[];
   }[] = [
+    {
+      name: 'two paths of one neighbour, one of which goes',
+      mode: 'deltas',
+      messages: [
+        [news('10.9.9.1', n1, false, 1), news('10.9.9.2', n1, false, 2)],
+        [news('10.9.9.3', n1, false, 3), news('10.9.9.1', n1, true, 1)],
+      ],
+      routes: ['10.0.0.0/24 10.9.9.2,10.9.9.3'],
+    },
     {
       name: 'a best path',
       mode: 'best',
@@ -148,6 +164,7 @@ describe('the table of learned routes', () => {
       prefix: fc.constantFrom(p, prefix('10.0.1.0/24')),
       nextHop: fc.constantFrom(ip('10.9.9.1'), ip('10.9.9.2'), ip('10.9.9.3')),
       neighbor: fc.constantFrom(n1, n2),
+      identifier: fc.constantFrom(0, 1, 2),
       withdrawn: fc.boolean(),
     });
     fc.assert(
@@ -159,9 +176,10 @@ describe('the table of learned routes', () => {
         for (const [message, flush] of messages) {
           table.apply(message);
           if (flush) table.flush();
-          for (const { prefix: to, nextHop, neighbor, withdrawn } of message) {
-            if (withdrawn) said.delete(`${to} ${neighbor}`);
-            else said.set(`${to} ${neighbor}`, nextHop);
+          for (const { prefix: to, nextHop, neighbor, identifier, withdrawn } of message) {
+            const key = `${to} ${neighbor} ${identifier}`;
+            if (withdrawn) said.delete(key);
+            else said.set(key, nextHop);
           }
         }
         table.flush();

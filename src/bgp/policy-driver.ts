@@ -1,0 +1,184 @@
+import { type Ip, type Prefix, parsePrefix, prefixContains } from '../core/ip.ts';
+import type { BgpPolicyRow } from '../desired/rows.ts';
+import { tables } from '../desired/tables.ts';
+import type { Change, Driver, Held } from '../reconcile/driver.ts';
+import type { GobgpClient } from './client.ts';
+import { eachInTurn } from './drivers.ts';
+import {
+  type AssignedPolicy,
+  type CompiledPolicy,
+  compilePolicy,
+  concernedPeers,
+  type DefinedSet,
+  type Direction,
+  policyPrefix,
+  setKinds,
+} from './policy-codec.ts';
+
+/**
+ * What passes between GoBGP's table and all neighbours.
+ *
+ * A policy's name is a digest of its content, so a daemon that starts knows by the name whether
+ * GoBGP has what it wants. A new policy is made beside the old one and takes its place by one
+ * call. Then the neighbours that it concerns get their paths again; sessions stay.
+ */
+export function createPolicyDriver(client: GobgpClient): Driver<BgpPolicyRow> {
+  /** The latest rows, by the names of their policies. */
+  const latest = new Map<string, BgpPolicyRow>();
+  /** Neighbours that must hear of a change, when a call in between failed. */
+  const owed = new Map<Direction, 'all' | readonly (Ip | Prefix)[]>();
+
+  async function assigned(signal: AbortSignal): Promise<readonly AssignedPolicy[]> {
+    return client.list(
+      'ListPolicyAssignment',
+      (d) => d.listPolicyAssignments(),
+      (d) => d.decodePolicyAssignment,
+      signal,
+    );
+  }
+
+  async function put(row: BgpPolicyRow, signal: AbortSignal): Promise<void> {
+    const compiled = compilePolicy(row);
+    const { name } = compiled.policy;
+    const current = (await assigned(signal)).find((one) => one.direction === row.direction);
+    if (current?.name !== name || current.otherwise !== row.otherwise) {
+      owe(row.direction, current, row);
+      await make(client, row.direction, compiled, signal);
+      await assign({ direction: row.direction, name, otherwise: row.otherwise }, signal);
+    }
+    await finish(row.direction, name, signal);
+    latest.set(name, row);
+  }
+
+  async function remove(direction: Direction, signal: AbortSignal): Promise<void> {
+    const none: BgpPolicyRow = { direction, otherwise: 'accept', statements: [] };
+    const current = (await assigned(signal)).find((one) => one.direction === direction);
+    if (!isPlain(current)) {
+      owe(direction, current, none);
+      await assign({ direction, name: undefined, otherwise: 'accept' }, signal);
+    }
+    await finish(direction, undefined, signal);
+  }
+
+  function assign(policy: AssignedPolicy, signal: AbortSignal): Promise<void> {
+    return client.call('SetPolicyAssignment', (d) => d.setPolicyAssignment(policy), signal);
+  }
+
+  function owe(direction: Direction, from: AssignedPolicy | undefined, to: BgpPolicyRow): void {
+    const none: BgpPolicyRow = { direction, otherwise: 'accept', statements: [] };
+    const before = isPlain(from) ? none : latest.get(from?.name ?? '');
+    const now = before === undefined ? 'all' : concernedPeers(before, to);
+    const already = owed.get(direction) ?? [];
+    owed.set(direction, already === 'all' || now === 'all' ? 'all' : [...already, ...now]);
+  }
+
+  /** What is left to do once the policy is assigned. */
+  async function finish(direction: Direction, name: string | undefined, signal: AbortSignal) {
+    const concerned = owed.get(direction);
+    if (concerned === undefined) return;
+    await reset(client, direction, concerned, signal);
+    owed.delete(direction);
+    await clear(client, direction, name, signal);
+  }
+
+  return {
+    table: tables.bgpPolicies,
+    async dump(signal) {
+      if ((await client.getBgp(signal)).asn === 0) return [];
+      const held = (await assigned(signal)).filter((one) => !isPlain(one));
+      return held.map(({ direction, name, otherwise }): Held<BgpPolicyRow> => {
+        const row = latest.get(name ?? '');
+        return { key: direction, row: row?.otherwise === otherwise ? row : undefined };
+      });
+    },
+    apply: (changes: readonly Change<BgpPolicyRow>[], signal) =>
+      eachInTurn(changes, ({ key, to }) =>
+        to === undefined ? remove(key as Direction, signal) : put(to, signal),
+      ),
+  };
+}
+
+/** True when every path passes: GoBGP's state after its start. */
+function isPlain(policy: AssignedPolicy | undefined): boolean {
+  return policy === undefined || (policy.name === undefined && policy.otherwise === 'accept');
+}
+
+/** Sets first, because statements name them. What a call that failed has left is made anew. */
+async function make(
+  client: GobgpClient,
+  direction: Direction,
+  { sets, policy }: CompiledPolicy,
+  signal: AbortSignal,
+): Promise<void> {
+  const policies = await listPolicies(client, direction, signal);
+  if (policies.includes(policy.name))
+    await client.call('DeletePolicy', (d) => d.deletePolicy(policy.name), signal);
+  const known = new Set((await listSets(client, direction, signal)).map((set) => set.name));
+  for (const set of sets) {
+    // GoBGP would add to a set that is there.
+    if (known.has(set.name))
+      await client.call('DeleteDefinedSet', (d) => d.deleteDefinedSet(set), signal);
+    await client.call('AddDefinedSet', (d) => d.addDefinedSet(set), signal);
+  }
+  await client.call('AddPolicy', (d) => d.addPolicy(policy), signal);
+}
+
+/** Deletes policies, with their statements, and sets that are not of `keep`. */
+async function clear(
+  client: GobgpClient,
+  direction: Direction,
+  keep: string | undefined,
+  signal: AbortSignal,
+): Promise<void> {
+  for (const name of await listPolicies(client, direction, signal)) {
+    if (name !== keep) await client.call('DeletePolicy', (d) => d.deletePolicy(name), signal);
+  }
+  for (const set of await listSets(client, direction, signal)) {
+    if (keep !== undefined && set.name.startsWith(`${keep}-`)) continue;
+    await client.call('DeleteDefinedSet', (d) => d.deleteDefinedSet(set), signal);
+  }
+}
+
+async function listPolicies(client: GobgpClient, direction: Direction, signal: AbortSignal) {
+  const names = await client.list(
+    'ListPolicy',
+    (d) => d.listPolicies(),
+    (d) => d.decodePolicy,
+    signal,
+  );
+  return names.filter((name) => name.startsWith(policyPrefix(direction)));
+}
+
+async function listSets(client: GobgpClient, direction: Direction, signal: AbortSignal) {
+  const ours: DefinedSet[] = [];
+  for (const kind of Object.keys(setKinds) as DefinedSet['kind'][]) {
+    const sets = await client.list(
+      'ListDefinedSet',
+      (d) => d.listDefinedSets(kind),
+      (d) => d.decodeDefinedSet,
+      signal,
+    );
+    ours.push(...sets.filter((set) => set.name.startsWith(policyPrefix(direction))));
+  }
+  return ours;
+}
+
+/** Neighbours that are not up hear everything when they come up. */
+async function reset(
+  client: GobgpClient,
+  direction: Direction,
+  concerned: 'all' | readonly (Ip | Prefix)[],
+  signal: AbortSignal,
+): Promise<void> {
+  if (concerned.length === 0) return;
+  for (const { row, session } of await client.listPeers(signal)) {
+    if (session !== 'established') continue;
+    if (concerned !== 'all' && !concerned.some((one) => covers(one, row.address))) continue;
+    await client.call('ResetPeer', (d) => d.resetPeer(row.address, direction), signal);
+  }
+}
+
+function covers(outer: Ip | Prefix, address: Ip): boolean {
+  const prefix = parsePrefix(outer);
+  return prefix === undefined ? outer === address : prefixContains(prefix, address);
+}
