@@ -212,7 +212,8 @@ export async function startBgp(
   const departure = watchDeparture({ store, clock, log: say });
   const holdDown = watchHoldDown({ store, clock, log: say });
   const client = createGobgpClient({ socket: config.bgp.apiSocket, clock });
-  const target = createGobgpTarget({ client, clock, signal, log });
+  const { passwordOf } = passwords;
+  const target = createGobgpTarget({ client, clock, signal, log, passwordOf });
   const watch = watchGobgp({ client, store, clock, signal, log });
   return {
     target,
