@@ -17,6 +17,7 @@ import { isReady, keyOf, type List, type Pod } from './objects.ts';
 import type { Options } from './options.ts';
 import { createProcesses, DeadlineError, logTail, type Processes, until } from './processes.ts';
 import { bundlePrograms, type Programs, projectDirectory } from './programs.ts';
+import { startUpstream, type Upstream } from './upstream.ts';
 import type { VppInstall } from './vpp-config.ts';
 
 /** Everything that runs: what the checks work with. */
@@ -29,6 +30,8 @@ export interface Cluster extends AsyncDisposable {
   readonly client: Agent;
   /** A process in the first node's own namespace. */
   readonly host: Agent;
+  /** The site's router, in the client's namespace. */
+  readonly upstream: Upstream;
   /** Folder with logs, configuration and sockets of this run. */
   readonly directory: string;
   readonly kubeconfig: string;
@@ -114,20 +117,7 @@ async function buildCluster(
   const kubelet = disposals.use(
     createKubelet({ kube, network, processes, plugins, podProgram: programs.pod, log }),
   );
-  const client = await startAgent(processes, programs.pod, {
-    name: 'client',
-    netns: network.client.netns,
-    ports: [{ protocol: 'TCP', port: clientPort }],
-    env: { HOSTNAME: 'client' },
-  });
-  const [first] = network.nodes;
-  if (first === undefined) throw new Error('a cluster without nodes');
-  const host = await startAgent(processes, programs.pod, {
-    name: 'host',
-    netns: first.netns,
-    ports: [],
-    env: { HOSTNAME: first.name },
-  });
+  const outside = await startOutside({ directory, network, processes, programs });
   const pods = await untilPodsRun(kube, kubelet, nodes, signal);
   const sinceStartMs = () => realClock.monotonic() - startedMs;
   tell(
@@ -139,8 +129,7 @@ async function buildCluster(
     nodes,
     kube,
     kubelet,
-    client,
-    host,
+    ...outside,
     directory,
     kubeconfig: api.kubeconfig,
     kvr: programs.kvr,
@@ -148,6 +137,33 @@ async function buildCluster(
     sinceStartMs,
     [Symbol.asyncDispose]: disposals.dispose,
   };
+}
+
+/** What is no pod: the site's router and a client in one namespace, and a process of a node. */
+async function startOutside(parts: {
+  readonly directory: string;
+  readonly network: Network;
+  readonly processes: Processes;
+  readonly programs: Programs;
+}) {
+  const { directory, network, processes, programs } = parts;
+  const { client: machine, nodes } = network;
+  const upstream = await startUpstream({ directory, client: machine, nodes, processes });
+  const client = await startAgent(processes, programs.pod, {
+    name: 'client',
+    netns: machine.netns,
+    ports: [{ protocol: 'TCP', port: clientPort }],
+    env: { HOSTNAME: 'client' },
+  });
+  const [first] = nodes;
+  if (first === undefined) throw new Error('a cluster without nodes');
+  const host = await startAgent(processes, programs.pod, {
+    name: 'host',
+    netns: first.netns,
+    ports: [],
+    env: { HOSTNAME: first.name },
+  });
+  return { upstream, client, host };
 }
 
 async function createNodes(

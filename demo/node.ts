@@ -1,5 +1,5 @@
 import { rmSync } from 'node:fs';
-import { mkdir, writeFile } from 'node:fs/promises';
+import { mkdir, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { stringify } from 'yaml';
 import { type ControlClient, createControlClient } from './control-client.ts';
@@ -19,6 +19,8 @@ export interface DemoNode {
   readonly control: ControlClient;
   readonly cniSocket: string;
   readonly controlSocket: string;
+  /** Edits the router's configuration file, as a changed ConfigMap does. */
+  configure(change: (config: RouterConfig) => void): Promise<void>;
   part(name: PartName): Running;
   /** Starts a part, or starts it again after it has ended. */
   start(name: PartName): Running;
@@ -48,7 +50,8 @@ export async function createNode(parts: NodeParts): Promise<DemoNode> {
   const directory = join(parts.directory, machine.name);
   await mkdir(join(directory, 'state'), { recursive: true });
   const path = (file: string) => join(directory, file);
-  await writeFile(path('router.yaml'), stringify(routerConfig(parts, path)));
+  const config = routerConfig(parts, path);
+  await writeFile(path('router.yaml'), stringify(config));
   if (parts.vpp !== undefined) {
     const id = `kvr${process.pid}n${number}`;
     await writeFile(path('startup.conf'), formatVppConfig(parts.vpp, directory, id));
@@ -61,6 +64,12 @@ export async function createNode(parts: NodeParts): Promise<DemoNode> {
     control: createControlClient(path('control.sock')),
     cniSocket: path('cni.sock'),
     controlSocket: path('control.sock'),
+    async configure(change) {
+      change(config);
+      // Renamed into place: nobody ever reads half a file.
+      await writeFile(path('router.yaml.new'), stringify(config));
+      await rename(path('router.yaml.new'), path('router.yaml'));
+    },
     part(name) {
       const part = running.get(name);
       if (part === undefined) throw new Error(`${name} of ${machine.name} was never started`);
@@ -84,7 +93,12 @@ function podCidrsOf(number: number): string[] {
   return [`10.244.${number}.0/24`, `fd00:10:244:${number}::/64`];
 }
 
-function routerConfig(parts: NodeParts, path: (file: string) => string): object {
+/** The part that checks change; the file has more. */
+export interface RouterConfig extends Readonly<Record<string, unknown>> {
+  bgp: { peers?: object[]; advertise?: object; drain?: object } & Record<string, unknown>;
+}
+
+function routerConfig(parts: NodeParts, path: (file: string) => string): RouterConfig {
   return {
     nodeName: parts.machine.name,
     kube: { server: parts.apiServer },

@@ -5,9 +5,20 @@ import { explain } from './explain.ts';
 import { loadBalancer } from './load-balancer.ts';
 import { overlay, routing } from './routing.ts';
 import { nodePorts, services } from './services.ts';
+import { upstream } from './upstream.ts';
 
 /** The checks of demo/manifests, in the order in which they are run. */
 export function shopChecks(nodeCount: number): readonly CheckGroup[] {
   const extra = nodeCount > 2 ? [overlay] : [];
-  return [routing, ...extra, services, nodePorts, loadBalancer, explain, changes, crashes];
+  return [
+    routing,
+    ...extra,
+    services,
+    nodePorts,
+    loadBalancer,
+    upstream,
+    explain,
+    changes,
+    crashes,
+  ];
 }

@@ -40,6 +40,13 @@ const prefixFilter = z.string().transform((text, context): PrefixFilter => {
 
 const filters = z.array(prefixFilter).max(listMax).default([]);
 const preference = u32.optional().transform((value): number | undefined => value);
+/** Set by a policy, where GoBGP takes 0 for none. */
+const setPreference = z
+  .int()
+  .min(1)
+  .max(4294967295)
+  .optional()
+  .transform((value): number | undefined => value);
 
 const importSchema = z.strictObject({
   default: z.enum(['accept', 'reject']).default('accept'),
@@ -48,7 +55,7 @@ const importSchema = z.strictObject({
   acceptCommunities: communities.default([]),
   rejectCommunities: communities.default([]),
   defaultRoute: z.boolean().default(false),
-  localPreference: preference,
+  localPreference: setPreference,
 });
 
 const peerAdvertise = z
@@ -56,7 +63,7 @@ const peerAdvertise = z
     podCidrs: z.boolean().default(true),
     services: z.boolean().default(true),
     communities: communities.default([]),
-    localPreference: preference,
+    localPreference: setPreference,
     med: preference,
     prepend: z.int().min(0).max(255).default(0),
     prependAsn: z.int().min(0).max(4294967294).default(0),

@@ -129,7 +129,7 @@ export function planExternalPeers(
         // Who may call is not called.
         passive: peer.passive || peer.address === '',
         password: password.row,
-        multihopTtl: peer.multihopTtl,
+        multihopTtl: ttlTo(config, self, peer),
         ttlMin: peer.ttlSecurityHops === 0 ? 0 : 256 - peer.ttlSecurityHops,
         maxPrefixes: peer.maxPrefixes,
         addPathReceive: peer.addPathReceive,
@@ -145,6 +145,17 @@ function localFor({ localAddress, address, range }: BgpPeerConfig, own: readonly
   if (localAddress !== '') return localAddress;
   const remote = address === '' && range !== '' ? prefixAddress(range) : address;
   return remote === '' ? undefined : own.find((one) => familyOf(one) === familyOf(remote));
+}
+
+/**
+ * TTL of what is sent to a neighbour of another AS; 0: as GoBGP does it, which is enough inside of
+ * an AS. VPP is a hop between the speaker and the wire, so a neighbour on the wire needs two.
+ */
+function ttlTo(config: Config, self: Node | undefined, peer: BgpPeerConfig): number {
+  const own = (self === undefined ? undefined : nodeBgp(self).asn) ?? config.bgp.asn;
+  // With TTL security GoBGP sends 255, and refuses to be told otherwise.
+  if (peer.asn === own || peer.ttlSecurityHops > 0) return 0;
+  return Math.min(255, Math.max(1, peer.multihopTtl) + 1);
 }
 
 /** Timers of a session, from the most to the least special. */

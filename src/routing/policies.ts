@@ -112,8 +112,11 @@ function exportsTo(
       name: `services to ${peer.name}`,
       communities: [servicesMarker, peerMarker(peer.name)].toSorted(),
       ...common,
-      // RFC 8326 section 4: with the community and, inside of an AS, the lowest preference.
-      ...withAttributes(leaving ? [...added, gracefulShutdown] : added, leaving ? 0 : preference),
+      // RFC 8326 section 4: with the community and, inside of an AS, the least preference.
+      ...withAttributes(
+        leaving ? [...added, gracefulShutdown] : added,
+        leaving ? leastPreference : preference,
+      ),
     });
   }
   if (advertise.podCidrs && config.bgp.advertise.podCidrs)
@@ -225,6 +228,9 @@ function oursOf(config: Config, self: Node): PrefixFilter[] {
   const all = [...cidrs, ...externalIpRanges, ...self.podCidrs, ...pools];
   return [...new Set(all)].toSorted(compareText).map(within);
 }
+
+/** GoBGP takes a preference of 0 for none. */
+const leastPreference = 1;
 
 /** A prefix and all inside. */
 function within(of: Prefix): PrefixFilter {

@@ -228,7 +228,7 @@ describe('the export policy', () => {
   it('asks to be avoided while the node is cordoned, and is silent when it is gone (RFC 8326)', () => {
     const [cordoned] = statements('export', { peers }, { unschedulable: true });
     assert.deepEqual(cordoned?.addCommunities, ['65535:0']);
-    assert.equal(cordoned?.localPreference, 0);
+    assert.equal(cordoned?.localPreference, 1);
     const store = nodesOf(bgpConfig({ peers }));
     store.commit('nodes', [['n1', node('n1', 1, { terminating: true })]]);
     const names = planOf(store).rows.bgpPolicies?.[0]?.statements.map((one) => one.name);
