@@ -45,7 +45,7 @@ async function main(configPath: string, signal: AbortSignal): Promise<void> {
   let view: DaemonView | undefined;
   const metrics = createMetrics(() => view);
   await using _config = followConfig(configPath, config, { store, problems, log, signal });
-  await using _uplink = await holdUplink(config, store, { log, signal });
+  await using _uplink = await holdUplink(config, store, { metrics, log, signal });
   const say = (message: string, fields: object) => log.info(fields, message);
   await using vpp = createVppTarget({ connect: config.vpp.apiSocket, clock, signal, log: say });
   await using bgp = await startBgp(config, { store, problems, log, signal });
@@ -140,7 +140,8 @@ function configArgument(args: readonly string[]): string {
 async function releaseOnly(configPath: string): Promise<void> {
   const loaded = await loadConfig(configPath);
   if (!loaded.ok) throw new Error(`cannot read ${configPath}:\n${loaded.problem}`);
-  await releaseUplink(uplinkStateFile(loaded.value));
+  const refused = await releaseUplink(uplinkStateFile(loaded.value));
+  for (const line of refused) process.stderr.write(`kube-vpp-router: not put back: ${line}\n`);
 }
 
 try {

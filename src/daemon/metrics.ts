@@ -172,6 +172,11 @@ function ownMetrics(registry: Registry) {
       buckets: durationBuckets,
       registers,
     }),
+    uplinkRepairs: new Counter({
+      name: 'kvr_uplink_repairs_total',
+      help: "Times that something of the uplink's claim was missing or changed, and put back.",
+      registers,
+    }),
     learnedRoutes: new Gauge({
       name: 'kvr_bgp_learned_routes',
       help: 'Prefixes learned from BGP peers.',

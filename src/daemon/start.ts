@@ -68,13 +68,24 @@ export function followConfig(
 export function holdUplink(
   config: Config,
   store: Store,
-  { log, signal }: { readonly log: Log; readonly signal: AbortSignal },
+  parts: { readonly metrics: Metrics; readonly log: Log; readonly signal: AbortSignal },
 ) {
+  const { metrics, log, signal } = parts;
   return keepUplink({
     claim: () => uplinkClaim(config, store.facts),
     onClaimed(uplink) {
       store.replace('uplink', new Map([['uplink', uplink]]));
       log.info({ interface: uplink.interface, addresses: uplink.addresses }, 'uplink claimed');
+    },
+    onRepaired(changes, kind) {
+      metrics.uplinkRepairs.inc();
+      if (kind === 'again') return log.debug({ changes }, 'uplink repaired');
+      log.info({ changes }, 'uplink repaired');
+      if (kind === 'undone')
+        log.warn(
+          { changes },
+          'something keeps undoing the uplink: repaired less often until it ends',
+        );
     },
     onError: (error) => log.warn({ err: error }, 'uplink not as claimed'),
     clock,

@@ -19,12 +19,15 @@ export interface LinkAddress {
   readonly scope: number;
   /** IFA_F_*: `addressFlags`. */
   readonly flags: number;
+  readonly broadcast?: Ip;
+  /** Metric of the subnet's route that the kernel makes with the address. */
+  readonly metric?: number;
 }
 
 /** IFA_F_*, linux/if_addr.h. */
 export const addressFlags = {
   noDad: 0x2,
-  /** Made by the kernel or a DHCP client with a lifetime when absent. */
+  /** Without a lifetime; what a DHCP client or a router advertisement makes has one. */
   permanent: 0x80,
   noPrefixRoute: 0x200,
 } as const;
@@ -35,14 +38,14 @@ export const scopeLink = 253;
 const rtmNewAddr = 20;
 const rtmDelAddr = 21;
 const rtmGetAddr = 22;
-const ifa = { address: 1, local: 2, lifetimes: 6, flags: 8 } as const;
+const ifa = { address: 1, local: 2, broadcast: 4, lifetimes: 6, flags: 8, metric: 9 } as const;
 const afInet = 2;
 const afInet6 = 10;
 
 /** Adds or replaces. IPv6 addresses are usable at once (no duplicate address detection). */
 export function putAddress(
   netlink: Netlink,
-  address: Pick<LinkAddress, 'link' | 'ip' | 'length'> & {
+  address: Pick<LinkAddress, 'link' | 'ip' | 'length' | 'broadcast' | 'metric'> & {
     readonly prefixRoute?: boolean;
     /** Only IPv4 asks: IPv6 reads it off the address. */
     readonly scope?: number;
@@ -52,11 +55,14 @@ export function putAddress(
 ): void {
   const noPrefixRoute = address.prefixRoute === true ? 0 : addressFlags.noPrefixRoute;
   const noDad = familyOf(address.ip) === 6 ? addressFlags.noDad : 0;
+  const { broadcast, metric } = address;
   netlink.request(`add address ${address.ip}/${address.length}`, rtmNewAddr, {
     flags: messageFlags.create | messageFlags.replace,
     payload: addressPayload(address, [
       [ifa.flags, u32(noPrefixRoute | noDad)],
       ...(address.deprecated === true ? [[ifa.lifetimes, deprecatedForEver] as const] : []),
+      ...(broadcast === undefined ? [] : [[ifa.broadcast, ipBytes(broadcast)] as const]),
+      ...(metric === undefined ? [] : [[ifa.metric, u32(metric)] as const]),
     ]),
   });
 }
@@ -86,9 +92,13 @@ export function listAddresses(netlink: Netlink, link: number): LinkAddress[] {
     const attributes = parseAttributes(payload.subarray(8));
     const bytes = attributes.get(ifa.local) ?? attributes.get(ifa.address);
     if (bytes === undefined || payload.readUInt32LE(4) !== link) continue;
+    const broadcast = attributes.get(ifa.broadcast);
+    const metric = attributes.get(ifa.metric)?.readUInt32LE(0);
     all.push({
       link,
       ip: ipFromBytes(bytes),
+      ...(broadcast === undefined ? {} : { broadcast: ipFromBytes(broadcast) }),
+      ...(metric === undefined ? {} : { metric }),
       length: payload.readUInt8(1),
       scope: payload.readUInt8(3),
       flags: attributes.get(ifa.flags)?.readUInt32LE(0) ?? payload.readUInt8(2),

@@ -1,4 +1,5 @@
 import {
+  compareText,
   type Family,
   familyOf,
   hostPrefix,
@@ -10,7 +11,7 @@ import {
 } from '../core/ip.ts';
 import { NetlinkError } from './netlink-error.ts';
 import type { KernelRoute } from './routes.ts';
-import { addressesOf, type UplinkState } from './uplink-state.ts';
+import { addressesOf, type RecordedRoute, type UplinkState } from './uplink-state.ts';
 
 /** VPP as the kernel sees it on the host link, and the kernel as VPP sees it. */
 export const hostLinkAddresses: Readonly<
@@ -22,6 +23,9 @@ export const hostLinkAddresses: Readonly<
 
 /** The kernel's metric of an IPv6 route that was given none (IP6_RT_PRIO_USER). */
 const defaultMetric6 = 1024;
+
+/** rtm_protocol of our routes: what others add to the host link is not ours to delete. */
+export const ownProtocol = 118;
 
 /**
  * The host's routes through VPP, in the order that they need each other: VPP itself, what the
@@ -36,23 +40,41 @@ export function planHostRoutes(
     const { vpp } = hostLinkAddresses[family];
     const wanted = new Map<string, KernelRoute>();
     for (const route of throughVpp(state, family, prefixes)) {
+      const { prefix, table, tos, options } = route;
       const source = sourceFor(state, route);
-      const metric = route.metric === undefined ? {} : { metric: route.metric };
-      const moved = { prefix: route.prefix, link, gateway: vpp, onLink: true, source, ...metric };
-      wanted.set(`${route.prefix} ${route.metric ?? 0}`, moved);
+      const metric = rankOf(route);
+      wanted.set(`${prefix} ${metric ?? 0} ${table ?? ''} ${tos ?? ''}`, {
+        ...{ prefix, link, gateway: vpp, onLink: true, source, protocol: ownProtocol },
+        ...(metric === undefined ? {} : { metric }),
+        ...(table === undefined ? {} : { table }),
+        ...(tos === undefined ? {} : { tos }),
+        ...(options === undefined ? {} : { options }),
+      });
     }
-    return [{ prefix: hostPrefix(vpp), link }, ...wanted.values()];
+    return [{ prefix: hostPrefix(vpp), link, protocol: ownProtocol }, ...wanted.values()];
   });
+}
+
+/** Where somebody insists on a route of the uplink, ours is the better one. */
+function rankOf({ metric, outbid }: Destination): number | undefined {
+  return metric === undefined || outbid !== true ? metric : metric - 1;
+}
+
+/** Only an IPv4 route with a metric has room before it; IPv6 is switched off on the uplink. */
+export function canOutbid(route: RecordedRoute): boolean {
+  return familyOf(route.prefix) === 4 && (route.metric ?? 0) > 0;
+}
+
+/** Same destination and rank: two such routes compete. */
+export function isSameRank(a: Omit<KernelRoute, 'link'>, b: Omit<KernelRoute, 'link'>): boolean {
+  return (
+    a.prefix === b.prefix && metricOf(a) === metricOf(b) && a.table === b.table && a.tos === b.tos
+  );
 }
 
 /** Same destination and rank, same way: what one `ip route` line says. */
 export function isSameRoute(a: Omit<KernelRoute, 'link'>, b: Omit<KernelRoute, 'link'>): boolean {
-  return (
-    a.prefix === b.prefix &&
-    a.gateway === b.gateway &&
-    a.source === b.source &&
-    metricOf(a) === metricOf(b)
-  );
+  return isSameRank(a, b) && a.source === b.source && waysOf(a) === waysOf(b);
 }
 
 /** The families in which the node has addresses. */
@@ -60,12 +82,16 @@ export function usedFamilies(state: UplinkState): Family[] {
   return ([4, 6] as const).filter((family) => addressesOf(state, family).length > 0);
 }
 
-type Destination = Pick<KernelRoute, 'prefix' | 'source' | 'metric'>;
+type Destination = Pick<
+  RecordedRoute,
+  'prefix' | 'source' | 'metric' | 'table' | 'tos' | 'options' | 'outbid'
+>;
 
 function throughVpp(state: UplinkState, family: Family, prefixes: readonly Prefix[]) {
   const moved = state.routes.filter((route) => familyOf(route.prefix) === family);
   const subnets = addressesOf(state, family).map((a) => prefixOf(a.ip, a.length));
-  const covered = new Set<Prefix>(moved.map((route) => route.prefix));
+  const plain = moved.filter((route) => route.table === undefined && route.tos === undefined);
+  const covered = new Set<Prefix>(plain.map((route) => route.prefix));
   // A subnet of one address is that address itself.
   for (const address of state.addresses) covered.add(hostPrefix(address.ip));
   const more = [...subnets, ...prefixes.filter((prefix) => familyOf(prefix) === family)];
@@ -82,6 +108,11 @@ function sourceFor(state: UplinkState, route: Destination): Ip {
   const source = inside ?? candidates[0];
   if (source === undefined) throw new NetlinkError(`route ${route.prefix}`, 0, 'has no source');
   return source;
+}
+
+function waysOf(route: Omit<KernelRoute, 'link'>): string {
+  const ways = (route.hops ?? [route]).map(({ gateway }) => gateway ?? 'direct');
+  return ways.toSorted(compareText).join(' ');
 }
 
 function metricOf(route: Omit<KernelRoute, 'link'>): number {

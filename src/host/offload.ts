@@ -37,14 +37,21 @@ const afInet = 2;
 const sockDgramCloexec = 2 | 0o2000000;
 const requestBytes = 40; // struct ifreq
 
-/** Switches off; an offload that the driver does not have or cannot change stays as it is. */
+/**
+ * Switches off, and says which were on; an offload that the driver does not have or cannot
+ * change stays as it is.
+ */
 export function disableOffloads(
   link: string,
   which: readonly Offload[],
   namespace: string = ownNamespace,
-): void {
-  const off = Object.fromEntries(which.map((offload) => [offload, false]));
-  setOffloads(link, off, namespace);
+): Offload[] {
+  const before = readOffloads(link, namespace);
+  const on = which.filter((offload) => before[offload] === true);
+  if (on.length === 0) return [];
+  setOffloads(link, Object.fromEntries(on.map((offload) => [offload, false])), namespace);
+  const after = readOffloads(link, namespace);
+  return on.filter((offload) => after[offload] === false);
 }
 
 /** Sets each as given, in the order that the kernel's dependencies ask for. */

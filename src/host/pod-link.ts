@@ -15,7 +15,7 @@ import { type Netlink, openNetlink } from './netlink.ts';
 import { isErrno } from './netlink-error.ts';
 import { disableOffloads, offloads } from './offload.ts';
 import { listRoutes, putRoute } from './routes.ts';
-import { writeSysctl } from './sysctl.ts';
+import { keepSysctl, writeSysctl } from './sysctl.ts';
 
 /**
  * The Linux half of a pod's interface.
@@ -165,14 +165,21 @@ function checkPodEnd(pod: Netlink, link: PodLink): string | undefined {
  * Makes an interface a wire: up, and its frames reach AF_PACKET sockets only. Used for every
  * interface that VPP opens by af_packet. Strict reverse path filtering (value 1) drops what no
  * route points back to, and no route points to such an interface (ip-sysctl.rst, rp_filter).
+ * Says what it had to change, a line each.
  */
-export function silenceKernel(netlink: Netlink, name: string, namespace: string): void {
-  const { index } = requireLink(netlink, name);
-  for (const [sysctl, value] of silentSysctls) {
-    writeSysctl({ ...sysctl, interface: name }, value, namespace);
-  }
-  disableOffloads(name, offloads, namespace);
-  setLink(netlink, index, { noArp: true, up: true });
+export function silenceKernel(netlink: Netlink, name: string, namespace: string): string[] {
+  const { index, flags } = requireLink(netlink, name);
+  const changes = silentSysctls.flatMap(([sysctl, value]) =>
+    keepSysctl({ ...sysctl, interface: name }, value, namespace),
+  );
+  const switchedOff = disableOffloads(name, offloads, namespace);
+  for (const offload of switchedOff) changes.push(`${offload} off on ${name}`);
+  const isSilent = (flags & linkFlags.noArp) !== 0;
+  const isUp = (flags & linkFlags.up) !== 0;
+  if (!isSilent) changes.push(`no ARP on ${name}`);
+  if (!isUp) changes.push(`link ${name} up`);
+  if (!isSilent || !isUp) setLink(netlink, index, { noArp: true, up: true });
+  return changes;
 }
 
 /** The sysctls of `silenceKernel`. */

@@ -11,7 +11,7 @@ import {
   u8,
   u32,
 } from './netlink-wire.ts';
-import { addRoute, deleteRoute, listRoutes } from './routes.ts';
+import { addRoute, deleteRoute, formatRoute, type KernelRoute, listRoutes } from './routes.ts';
 
 /**
  * The node's own processes reach NodePorts on the node's own addresses through VPP.
@@ -61,12 +61,17 @@ interface Rule {
   readonly ports?: readonly [number, number];
 }
 
-/** Adds what is missing and takes away what is too much. */
-export function putNodePortRules(netlink: Netlink, wanted: NodePortRules): void {
+/** Adds what is missing, takes away what is too much, and says so, a line each. */
+export function putNodePortRules(netlink: Netlink, wanted: NodePortRules): string[] {
+  const changes: string[] = [];
+  const change = (rule: Rule, add: boolean) => {
+    changeRule(netlink, rule, add);
+    changes.push(`${formatRule(rule)}${add ? '' : ' gone'}`);
+  };
   for (const family of [4, 6] as const) {
     const addresses = wanted.addresses.filter((address) => familyOf(address) === family);
     const held = listRules(netlink, family);
-    putTable(netlink, wanted, family, addresses);
+    changes.push(...putTable(netlink, wanted, family, addresses));
     if (addresses.length === 0) continue;
     const own = addresses.flatMap((destination) =>
       protocols.map(
@@ -81,13 +86,13 @@ export function putNodePortRules(netlink: Netlink, wanted: NodePortRules): void 
       ),
     );
     const local: Rule = { family, preference: localPreference, table: tableLocal };
-    for (const rule of [local, ...own]) if (!includes(held, rule)) changeRule(netlink, rule, true);
-    for (const rule of held)
-      if (isOurs(rule) && !includes(own, rule)) changeRule(netlink, rule, false);
+    for (const rule of [local, ...own]) if (!includes(held, rule)) change(rule, true);
+    for (const rule of held) if (isOurs(rule) && !includes(own, rule)) change(rule, false);
     // The kernel's own goes last: at no moment is there none for local addresses.
     const first: Rule = { family, preference: 0, table: tableLocal };
-    if (includes(held, first)) changeRule(netlink, first, false);
+    if (includes(held, first)) change(first, false);
   }
+  return changes;
 }
 
 /** Puts the kernel's rule back in its place and takes ours away. */
@@ -101,7 +106,7 @@ export function removeNodePortRules(netlink: Netlink): void {
     for (const rule of held)
       if (isOurs(rule) || includes([moved], rule)) changeRule(netlink, rule, false);
     for (const route of listRoutes(netlink, family, undefined, nodePortTable))
-      deleteRoute(netlink, { ...route, table: nodePortTable });
+      deleteRoute(netlink, route);
   }
 }
 
@@ -110,7 +115,7 @@ function putTable(
   wanted: NodePortRules,
   family: Family,
   addresses: readonly Ip[],
-): void {
+): string[] {
   const routes = addresses.map((address) => ({
     prefix: hostPrefix(address),
     link: wanted.link,
@@ -120,10 +125,20 @@ function putTable(
     table: nodePortTable,
   }));
   const held = listRoutes(netlink, family, undefined, nodePortTable);
+  const isSame = (one: KernelRoute, other: KernelRoute) =>
+    one.prefix === other.prefix && one.link === other.link && one.gateway === other.gateway;
+  const changes: string[] = [];
   for (const route of held)
-    if (!routes.some((one) => one.prefix === route.prefix && one.link === route.link))
-      deleteRoute(netlink, { ...route, table: nodePortTable });
-  for (const route of routes) addRoute(netlink, route);
+    if (!routes.some((one) => isSame(one, route))) {
+      deleteRoute(netlink, route);
+      changes.push(`route ${formatRoute(route)} gone`);
+    }
+  for (const route of routes)
+    if (!held.some((one) => isSame(one, route))) {
+      addRoute(netlink, route);
+      changes.push(`route ${formatRoute(route)}`);
+    }
+  return changes;
 }
 
 function isOurs(rule: Rule): boolean {

@@ -34,6 +34,17 @@ export function writeSysctl(
   }
 }
 
+/** Writes unless it has the value already; says what it wrote, if anything, as one line. */
+export function keepSysctl(
+  sysctl: InterfaceSysctl,
+  value: string,
+  namespace: string = ownNamespace,
+): string[] {
+  if (readSysctl(sysctl, namespace) === value) return [];
+  if (!writeSysctl(sysctl, value, namespace)) return [];
+  return [`${sysctl.family} sysctl ${sysctl.name} = ${value} of ${sysctl.interface}`];
+}
+
 /** Undefined when this kernel has no such interface or sysctl. */
 export function readSysctl(
   sysctl: InterfaceSysctl,

@@ -1,4 +1,12 @@
-import { type Family, familyOf, type Ip, parseIp, parsePrefix, prefixLength } from '../core/ip.ts';
+import {
+  type Family,
+  familyOf,
+  type Ip,
+  type Prefix,
+  parseIp,
+  parsePrefix,
+  prefixLength,
+} from '../core/ip.ts';
 import { type Parsed, parsed, rejected } from '../core/parsed.ts';
 import type { Uplink } from '../model/facts.ts';
 import type { LinkAddress } from './addresses.ts';
@@ -18,8 +26,10 @@ export interface UplinkState {
   readonly mtu: number;
   readonly noArp: boolean;
   readonly allMulticast: boolean;
-  readonly addresses: readonly Pick<LinkAddress, 'ip' | 'length' | 'flags'>[];
-  readonly routes: readonly Omit<DumpedRoute, 'link'>[];
+  readonly addresses: readonly Omit<LinkAddress, 'link' | 'scope'>[];
+  readonly routes: readonly RecordedRoute[];
+  /** Addresses that the node had under this claim and has no longer. */
+  readonly goneAddresses?: readonly Ip[];
   readonly offloads: Partial<Record<Offload, boolean>>;
   /** `family/name` → value, of the sysctls that a claim changes. */
   readonly sysctls: Readonly<Record<string, string>>;
@@ -29,6 +39,14 @@ export interface UplinkState {
     readonly hostMac: string;
     readonly vppMac: string;
   };
+}
+
+/** A route of the uplink, as it was there. */
+export interface RecordedRoute extends Omit<DumpedRoute, 'link'> {
+  /**
+   * Its owner put it back after we had moved it. It may stay then: ours has a better metric.
+   */
+  readonly outbid?: true;
 }
 
 export function formatUplinkState(state: UplinkState): string {
@@ -73,14 +91,13 @@ export function parseUplinkState(text: string): Parsed<UplinkState> {
 
 /** The fact for the planners. */
 export function uplinkOf(state: UplinkState): Uplink {
-  const gateways = new Set<Ip>();
-  for (const route of state.routes) {
-    if (isDefault(route) && route.gateway !== undefined) gateways.add(route.gateway);
-  }
+  const routes = bestRoutes(state.routes);
+  const gateways = routes.filter(isDefault).flatMap((route) => route.gateways);
   return {
     interface: state.interface,
     addresses: state.addresses.map(({ ip, length }) => ({ ip, length })),
-    gateways: [...gateways],
+    gateways,
+    routes: routes.filter((route) => !isDefault(route)),
     mtu: state.mtu,
     mac: state.mac,
     hostLink: {
@@ -89,6 +106,22 @@ export function uplinkOf(state: UplinkState): Uplink {
       hostMac: state.hostLink.hostMac,
     },
   };
+}
+
+/** Of each destination in the main table the route that Linux would use, if it has a gateway. */
+function bestRoutes(all: readonly RecordedRoute[]) {
+  const best = new Map<Prefix, RecordedRoute>();
+  for (const route of all) {
+    if (route.table !== undefined || route.tos !== undefined) continue;
+    const known = best.get(route.prefix);
+    if (known === undefined || (route.metric ?? 0) < (known.metric ?? 0))
+      best.set(route.prefix, route);
+  }
+  return [...best.values()].flatMap((route) => {
+    const hops = route.hops ?? [route];
+    const gateways = hops.flatMap(({ gateway }) => (gateway === undefined ? [] : [gateway]));
+    return gateways.length === 0 ? [] : [{ prefix: route.prefix, gateways }];
+  });
 }
 
 /** The node's addresses of one family, in the kernel's order. */
@@ -109,7 +142,12 @@ function isAddress(value: { ip?: unknown; length?: unknown; flags?: unknown }): 
   );
 }
 
-function isRoute(value: { prefix?: unknown; gateway?: unknown }): boolean {
+function isRoute(value: { prefix?: unknown; gateway?: unknown; hops?: unknown }): boolean {
   if (typeof value?.prefix !== 'string' || parsePrefix(value.prefix) !== value.prefix) return false;
-  return value.gateway === undefined || parseIp(String(value.gateway)) === value.gateway;
+  const hops = value.hops ?? [value];
+  return Array.isArray(hops) && hops.every((hop) => isGateway(hop?.gateway));
+}
+
+function isGateway(value: unknown): value is Ip | undefined {
+  return value === undefined || parseIp(String(value)) === value;
 }

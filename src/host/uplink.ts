@@ -1,27 +1,26 @@
 import { randomBytes } from 'node:crypto';
 import { unlink } from 'node:fs/promises';
 import { readIfPresent, writeDurably } from '../core/durable-file.ts';
-import { type Family, familyOf, type Ip, type Prefix, prefix, prefixContains } from '../core/ip.ts';
-import { refuseAddresses } from '../core/link-addresses.ts';
+import { familyOf, type Prefix } from '../core/ip.ts';
 import type { Uplink } from '../model/facts.ts';
 import type { LinkAddress } from './addresses.ts';
-import { addressFlags, deleteAddress, listAddresses, putAddress, scopeLink } from './addresses.ts';
-import { hostLinkAddresses, isSameRoute, planHostRoutes, usedFamilies } from './host-routes.ts';
+import { addressFlags, listAddresses, putAddress } from './addresses.ts';
+import { type AppliedClaim, applyClaim, type Kernel, uplinkRoutes } from './claim.ts';
 import type { Link } from './links.ts';
-import { createVethPair, deleteLink, findLink, linkFlags, requireLink, setLink } from './links.ts';
+import { deleteLink, findLink, linkFlags, requireLink, setLink } from './links.ts';
 import { ownNamespace } from './namespace.ts';
-import { putNeighbour } from './neighbours.ts';
-import { type Netlink, openNetlink } from './netlink.ts';
+import { openNetlink } from './netlink.ts';
 import { NetlinkError } from './netlink-error.ts';
-import { disableOffloads, offloads, readOffloads, setOffloads } from './offload.ts';
-import { silenceKernel, silentSysctls } from './pod-link.ts';
-import { addRoute, type DumpedRoute, deleteRoute, listRoutes } from './routes.ts';
-import { putNodePortRules, removeNodePortRules } from './rules.ts';
+import { readOffloads, setOffloads } from './offload.ts';
+import { silentSysctls } from './pod-link.ts';
+import { addRoute } from './routes.ts';
+import { removeNodePortRules } from './rules.ts';
 import { readSysctl, writeSysctl } from './sysctl.ts';
+import { takeOver } from './take-over.ts';
 import {
-  addressesOf,
   formatUplinkState,
   parseUplinkState,
+  type RecordedRoute,
   type UplinkState,
   uplinkOf,
 } from './uplink-state.ts';
@@ -62,20 +61,25 @@ export interface ClaimOptions {
   readonly namespace?: string;
 }
 
+export interface Claimed extends AppliedClaim {
+  readonly uplink: Uplink;
+}
+
 const defaultHostInterface = 'kvr0';
 const defaultVppInterface = 'kvr0-vpp';
 /** IFA_F_TEMPORARY, RFC 8981; of an IPv4 address the same bit says that it is a secondary. */
 const temporaryAddressFlag = 0x1;
-const protocolKernel = 2;
 const protocolRouterAdvertisement = 9;
-const linkLocal6 = prefix('fe80::/10');
-const multicast6 = prefix('ff00::/8');
-const loosePathFilter = '2';
 /** Sysctls of the uplink that a claim changes. */
 const uplinkSysctls = silentSysctls.map(([sysctl]) => sysctl);
 
 /** Claims, or verifies and repairs an earlier claim. May be called again at any time. */
 export async function claimUplink(options: ClaimOptions): Promise<Uplink> {
+  return (await repairUplink(options)).uplink;
+}
+
+/** The same, and tells what it had to do; `again` is the claim that this process made before. */
+export async function repairUplink(options: ClaimOptions, again = false): Promise<Claimed> {
   const found = await readIfPresent(options.stateFile);
   if (found !== undefined && readState(options.stateFile, found).releasing === true) {
     await releaseUplink(options.stateFile, options);
@@ -91,20 +95,22 @@ export async function claimUplink(options: ClaimOptions): Promise<Uplink> {
   }
   const kernel = openKernel(options.namespace);
   using _netlink = kernel.netlink;
-  const state = observe(kernel, options, known);
+  const state = observe(kernel, { options, again }, known);
   const formatted = formatUplinkState(state);
   if (formatted !== text) await writeDurably(options.stateFile, formatted);
-  applyClaim(kernel, state, options);
-  return uplinkOf(state);
+  return { uplink: uplinkOf(state), ...applyClaim(kernel, state, options) };
 }
 
-/** Puts everything back as it was and forgets the state. Nothing claimed: nothing happens. */
+/**
+ * Puts everything back as it was and forgets the state. Nothing claimed: nothing happens.
+ * Says which routes Linux refused to take back, and why, a line each.
+ */
 export async function releaseUplink(
   stateFile: string,
   options: Pick<ClaimOptions, 'namespace'> = {},
-): Promise<void> {
+): Promise<string[]> {
   const text = await readIfPresent(stateFile);
-  if (text === undefined) return;
+  if (text === undefined) return [];
   const state = readState(stateFile, text);
   await writeDurably(stateFile, formatUplinkState({ ...state, releasing: true }));
   const kernel = openKernel(options.namespace);
@@ -112,14 +118,9 @@ export async function releaseUplink(
   removeNodePortRules(netlink);
   deleteLink(netlink, state.hostLink.hostInterface);
   const link = findLink(netlink, state.interface);
-  if (link !== undefined) restore(kernel, link, state);
+  const refused = link === undefined ? [] : restore(kernel, link, state);
   await unlink(stateFile);
-}
-
-/** One namespace's kernel: its netlink socket, and its path for sysctls and offloads. */
-interface Kernel {
-  readonly netlink: Netlink;
-  readonly namespace: string;
+  return refused;
 }
 
 function openKernel(namespace: string = ownNamespace): Kernel {
@@ -135,7 +136,7 @@ function readState(path: string, text: string): UplinkState {
 /** The state to claim from: what was recorded, and what the uplink has besides. */
 function observe(
   kernel: Kernel,
-  options: ClaimOptions,
+  { options, again }: { readonly options: ClaimOptions; readonly again: boolean },
   known: UplinkState | undefined,
 ): UplinkState {
   const { netlink } = kernel;
@@ -143,25 +144,20 @@ function observe(
   const addresses = listAddresses(netlink, link.index).filter(isNodeAddress);
   const hostLinkExists =
     known !== undefined && findLink(netlink, known.hostLink.hostInterface) !== undefined;
-  const routes = uplinkRoutes(netlink, link);
+  const found = {
+    addresses: addresses.map(withoutLink),
+    routes: uplinkRoutes(netlink, link.index).map(withoutLink),
+  };
   if (known === undefined || (!hostLinkExists && addresses.length > 0)) {
     if (addresses.length === 0) {
       throw new NetlinkError(`claim ${link.name}`, 0, 'it has no address of the node');
     }
-    return freshState(kernel, link, { options, addresses: addresses.map(withoutLink), routes });
+    return freshState(kernel, link, { options, ...found });
   }
-  // A DHCP client, or a person, may have given the uplink something new since the claim.
-  const newAddresses = addresses.filter((a) => !known.addresses.some((k) => k.ip === a.ip));
-  const newRoutes = routes.filter((r) => !known.routes.some((k) => isSameRoute(k, r)));
   // A host link that has to be made again gets new MACs: so VPP's row changes and VPP, whose
   // socket died with the old interface, opens the new one.
   const hostLink = hostLinkExists ? known.hostLink : { ...known.hostLink, ...randomMacs() };
-  return {
-    ...known,
-    hostLink,
-    addresses: [...known.addresses, ...newAddresses.map(withoutLink)],
-    routes: [...known.routes, ...newRoutes],
-  };
+  return { ...known, hostLink, ...takeOver(known, found, again) };
 }
 
 function freshState(
@@ -198,99 +194,8 @@ function isNodeAddress({ ip: address, scope, flags }: LinkAddress): boolean {
   return scope === 0 && !temporary;
 }
 
-/** Unicast routes that need moving; the link-local ones belong to the interface itself. */
-function uplinkRoutes(netlink: Netlink, link: Link): Omit<DumpedRoute, 'link'>[] {
-  const families: readonly Family[] = [4, 6];
-  return families
-    .flatMap((family) => listRoutes(netlink, family, link.index))
-    .filter((route) => !isLinkLocal(route))
-    .map(withoutLink);
-}
-
-function applyClaim(kernel: Kernel, state: UplinkState, options: ClaimOptions): void {
-  const { netlink, namespace } = kernel;
-  const { hostInterface, vppInterface, hostMac, vppMac } = state.hostLink;
-  const uplink = requireLink(netlink, state.interface);
-  if (findLink(netlink, hostInterface) === undefined) {
-    createVethPair(
-      netlink,
-      { name: hostInterface, mac: hostMac, mtu: state.mtu },
-      { peer: { name: vppInterface, mac: vppMac, mtu: state.mtu } },
-    );
-  }
-  silenceKernel(netlink, vppInterface, namespace);
-  const host = prepareHostEnd(kernel, state);
-  for (const { ip: address } of state.addresses) {
-    const length = familyOf(address) === 4 ? 32 : 128;
-    putAddress(netlink, { link: host.index, ip: address, length });
-  }
-  // From here the node is cut off until its routes lead through kvr0: a few hundred µs.
-  for (const family of [4, 6] as const) {
-    for (const route of listRoutes(netlink, family, uplink.index)) {
-      if (!isLinkLocal(route)) deleteRoute(netlink, route);
-    }
-  }
-  for (const address of listAddresses(netlink, uplink.index)) {
-    if (address.scope === 0) deleteAddress(netlink, address);
-  }
-  silenceKernel(netlink, state.interface, namespace);
-  // VPP must see neighbour solicitations, which are multicast.
-  setLink(netlink, uplink.index, { allMulticast: true });
-  const wanted = planHostRoutes(state, host.index, options.prefixes ?? []);
-  for (const family of [4, 6] as const) {
-    for (const held of listRoutes(netlink, family, host.index)) {
-      if (isLinkLocal(held) || wanted.some((route) => isSameRoute(route, held))) continue;
-      deleteRoute(netlink, held);
-    }
-  }
-  for (const route of wanted) addRoute(netlink, route);
-  if (options.nodePorts === undefined) return;
-  putNodePortRules(netlink, {
-    link: host.index,
-    addresses: state.addresses.map((address) => address.ip),
-    ports: options.nodePorts,
-    gateways: { 4: hostLinkAddresses[4].vpp, 6: hostLinkAddresses[6].vpp },
-  });
-}
-
-/** kvr0: up, without offloads, with VPP as its permanent neighbour. */
-function prepareHostEnd({ netlink, namespace }: Kernel, state: UplinkState): Link {
-  const { hostInterface, hostMac, vppMac } = state.hostLink;
-  const link = requireLink(netlink, hostInterface);
-  // Loose: replies come in here from wherever, whatever other interfaces' routes say.
-  writeSysctl(
-    { family: 'ipv4', interface: hostInterface, name: 'rp_filter' },
-    loosePathFilter,
-    namespace,
-  );
-  // A NodePort of the node answers the node itself: from its own address, through VPP.
-  writeSysctl({ family: 'ipv4', interface: hostInterface, name: 'accept_local' }, '1', namespace);
-  const ipv6 = { family: 'ipv6', interface: hostInterface } as const;
-  const sixOff = addressesOf(state, 6).length === 0;
-  writeSysctl({ ...ipv6, name: 'disable_ipv6' }, sixOff ? '1' : '0', namespace);
-  writeSysctl({ ...ipv6, name: 'accept_ra' }, '0', namespace);
-  writeSysctl({ ...ipv6, name: 'addr_gen_mode' }, '1', namespace); // none: fe80::2 is ours
-  disableOffloads(hostInterface, offloads, namespace);
-  // Setting the MAC, even to what it is, makes the kernel forget the interface's neighbours.
-  const mac = link.mac === hostMac ? {} : { mac: hostMac };
-  setLink(netlink, link.index, { ...mac, mtu: state.mtu, up: true });
-  for (const family of usedFamilies(state)) {
-    const { vpp, host, length } = hostLinkAddresses[family];
-    putAddress(netlink, { link: link.index, ip: host, length, scope: scopeLink });
-    putNeighbour(netlink, { link: link.index, ip: vpp, mac: vppMac });
-  }
-  if (!sixOff)
-    putAddress(netlink, {
-      link: link.index,
-      ip: refuseAddresses[6],
-      length: 128,
-      deprecated: true,
-    });
-  return link;
-}
-
 /** The kernel makes the subnets' routes with the addresses, and RAs bring theirs back. */
-function restore({ netlink, namespace }: Kernel, link: Link, state: UplinkState): void {
+function restore({ netlink, namespace }: Kernel, link: Link, state: UplinkState): string[] {
   for (const sysctl of uplinkSysctls) {
     const value = state.sysctls[`${sysctl.family}/${sysctl.name}`];
     if (value !== undefined) writeSysctl({ ...sysctl, interface: link.name }, value, namespace);
@@ -298,19 +203,29 @@ function restore({ netlink, namespace }: Kernel, link: Link, state: UplinkState)
   setOffloads(link.name, state.offloads, namespace);
   const { noArp, allMulticast, mtu } = state;
   setLink(netlink, link.index, { noArp, allMulticast, mtu, up: true });
-  for (const { ip: address, length, flags } of state.addresses) {
+  for (const { flags, ...address } of state.addresses) {
     const prefixRoute = (flags & addressFlags.noPrefixRoute) === 0;
-    putAddress(netlink, { link: link.index, ip: address, length, prefixRoute });
+    putAddress(netlink, { ...address, link: link.index, prefixRoute });
   }
-  const made = new Set<number>([protocolKernel, protocolRouterAdvertisement]);
-  for (const route of state.routes) {
-    if (!made.has(route.protocol)) addRoute(netlink, { ...route, link: link.index });
+  const refused: string[] = [];
+  for (const { outbid: _outbid, ...route } of inOrderOfNeed(state.routes)) {
+    if (route.protocol === protocolRouterAdvertisement) continue;
+    try {
+      addRoute(netlink, { ...route, link: link.index });
+    } catch (error) {
+      // One that can no longer be must not keep the others, and the node, cut off.
+      if (!(error instanceof NetlinkError)) throw error;
+      refused.push(error.message);
+    }
   }
+  return refused;
 }
 
-function isLinkLocal(route: Pick<DumpedRoute, 'prefix'>): boolean {
-  const address = route.prefix.slice(0, route.prefix.indexOf('/')) as Ip;
-  return prefixContains(linkLocal6, address) || prefixContains(multicast6, address);
+/** A gateway can only be named once there is a direct route to it. */
+function inOrderOfNeed(routes: readonly RecordedRoute[]): readonly RecordedRoute[] {
+  const isDirect = (route: RecordedRoute) =>
+    (route.hops ?? [route]).every(({ gateway }) => gateway === undefined);
+  return [...routes.filter(isDirect), ...routes.filter((route) => !isDirect(route))];
 }
 
 function withoutLink<T extends { readonly link: number }>(value: T): Omit<T, 'link'> {

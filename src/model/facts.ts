@@ -211,7 +211,10 @@ export interface Uplink {
   readonly interface: string;
   /** The node's own addresses on it, with the length of the subnet: `192.0.2.1/24`. */
   readonly addresses: readonly { readonly ip: Ip; readonly length: number }[];
+  /** Of the node's default routes on it. */
   readonly gateways: readonly Ip[];
+  /** The node's other routes on it that lead to a gateway; without default routes. */
+  readonly routes?: readonly { readonly prefix: Prefix; readonly gateways: readonly Ip[] }[];
   readonly mtu: number;
   readonly mac: string;
   /** The veth pair between VPP and the host's own network stack. */
