@@ -33,11 +33,12 @@ export function createRepairPace(maxMs: number): RepairPace {
     delayMs: (nowMs) => Math.max(settleMs, undone < freeRepairs ? 0 : lastMs + gapMs() - nowMs),
     repaired(changes, nowMs) {
       const calm = nowMs - lastMs > 2 * Math.max(gapMs(), 1_000);
-      undone = !calm && changes.some((change) => seen.has(change)) ? undone + 1 : 0;
+      const isUndone = !calm && changes.some((change) => seen.has(change));
+      undone = calm ? 0 : undone + Number(isUndone);
       // Two things that are undone in turn are a quarrel, too.
-      seen = new Set(undone > 0 && seen.size < seenMax ? [...seen, ...changes] : changes);
+      seen = new Set(calm || seen.size > seenMax ? changes : [...seen, ...changes]);
       lastMs = nowMs;
-      if (undone < freeRepairs) return 'repair';
+      if (!isUndone || undone < freeRepairs) return 'repair';
       return undone === freeRepairs ? 'undone' : 'again';
     },
   };

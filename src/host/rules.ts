@@ -125,20 +125,25 @@ function putTable(
     table: nodePortTable,
   }));
   const held = listRoutes(netlink, family, undefined, nodePortTable);
-  const isSame = (one: KernelRoute, other: KernelRoute) =>
-    one.prefix === other.prefix && one.link === other.link && one.gateway === other.gateway;
   const changes: string[] = [];
   for (const route of held)
-    if (!routes.some((one) => isSame(one, route))) {
+    if (!routes.some((one) => isSameWay(one, route))) {
       deleteRoute(netlink, route);
       changes.push(`route ${formatRoute(route)} gone`);
     }
   for (const route of routes)
-    if (!held.some((one) => isSame(one, route))) {
+    if (!held.some((one) => isSameWay(one, route))) {
       addRoute(netlink, route);
       changes.push(`route ${formatRoute(route)}`);
     }
   return changes;
+}
+
+/** The kernel takes the source off an IPv6 route when somebody deletes the address. */
+function isSameWay(one: KernelRoute, other: KernelRoute): boolean {
+  const { prefix, link, gateway, source } = one;
+  if (prefix !== other.prefix || link !== other.link) return false;
+  return gateway === other.gateway && source === other.source;
 }
 
 function isOurs(rule: Rule): boolean {
