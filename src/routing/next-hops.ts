@@ -12,6 +12,7 @@ export function onLinkNextHops(facts: Facts): Ip[] {
   if (uplink === undefined) return [];
   const own = new Set(uplink.addresses.map((address) => address.ip));
   const found = new Set<Ip>(uplink.gateways);
+  for (const { gateways } of uplink.routes ?? []) for (const one of gateways) found.add(one);
   for (const address of facts.nodeOf.keys()) found.add(address);
   for (const route of facts.learnedRoutes.values())
     for (const nextHop of route.nextHops) found.add(nextHop);

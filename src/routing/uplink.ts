@@ -15,6 +15,7 @@ import type {
   PuntRow,
   RouteRow,
 } from '../desired/rows.ts';
+import { sortPaths } from '../desired/tables.ts';
 import type { Config } from '../model/config.ts';
 import type { Uplink } from '../model/facts.ts';
 import type { ChangedKeys, Facts } from '../model/store.ts';
@@ -179,15 +180,19 @@ function planSinks(uplink: Uplink): RouteRow[] {
 
 function planRoutes(uplink: Uplink, config: Config, podCidrs: readonly Prefix[]): RouteRow[] {
   const routes: RouteRow[] = [];
-  for (const gateway of uplink.gateways)
-    routes.push({
-      prefix: defaultRoutes[familyOf(gateway)],
-      paths: [{ kind: 'forward', interface: uplinkName, nextHop: gateway }],
-    });
+  const through = (gateways: readonly Ip[]) =>
+    gateways.map((nextHop) => ({ kind: 'forward' as const, interface: uplinkName, nextHop }));
+  for (const family of [4, 6] as const) {
+    const paths = through(uplink.gateways.filter((gateway) => familyOf(gateway) === family));
+    if (paths.length > 0) routes.push({ prefix: defaultRoutes[family], paths: sortPaths(paths) });
+  }
+  const inside = new Set([...config.services.cidrs, ...podCidrs]);
+  for (const { prefix: to, gateways } of uplink.routes ?? [])
+    if (!inside.has(to) && !isOwnAddress(uplink, to))
+      routes.push({ prefix: to, paths: sortPaths(through(gateways)) });
   // What no translation or pod takes must not follow the default route (facts: a NO_CLIENT
   // translation leaves other ports of its address to the FIB).
-  for (const cidr of [...config.services.cidrs, ...podCidrs])
-    routes.push({ prefix: cidr, paths: [{ kind: 'reject' }] });
+  for (const cidr of inside) routes.push({ prefix: cidr, paths: [{ kind: 'reject' }] });
   return routes;
 }
 

@@ -274,6 +274,67 @@ describe('the uplink claim', function () {
       assert.equal(existsSync(stateFile), false);
     });
 
+    it("others' routes survive the claim and the release, whatever they are", async () => {
+      using node = createNode();
+      const { namespace, stateFile } = node;
+      node.run(
+        0,
+        `ip link add wg0 type veth peer name wg1; ip link set wg0 up; ip link set wg1 up
+         ip addr add 10.9.0.1/24 dev wg0; ip route add 10.9.8.0/24 via 10.9.0.2
+         ip addr add 192.0.9.1/24 brd 192.0.9.255 metric 77 dev eth0
+         ip addr add 192.0.8.1/24 dev eth0 noprefixroute
+         ip route add 192.0.8.0/24 dev eth0 proto kernel scope link src 192.0.8.1 metric 55
+         ip route add 172.31.1.1 dev eth0 proto dhcp
+         ip route add default via 172.31.1.1 dev eth0 proto dhcp metric 300
+         ip route add 198.18.0.0/15 via 192.0.2.253 proto bird metric 32 mtu 1400 advmss 1360
+         ip route add 198.19.0.0/24 nexthop via 192.0.2.252 weight 3 nexthop via 192.0.2.251
+         ip -6 route add 2001:db8:9::/48 nexthop via 2001:db8::a nexthop via 2001:db8::b
+         ip route add 10.77.0.0/16 via 192.0.2.250 tos 0x10
+         ip route add default via 192.0.2.249 table 100
+         ip -6 route add default via 2001:db8::c table 100
+         ip rule add from 192.0.2.7 lookup 100
+         ip route add 203.0.113.9 via 192.0.2.254 src 192.0.2.7
+         ip route add blackhole 198.51.99.0/24`,
+      );
+      const before = picture(node);
+      const uplink = await claimUplink({ interface: 'eth0', stateFile, namespace });
+      assert.deepEqual(uplink.gateways, ['192.0.2.254', '2001:db8::fe']);
+      const ways = new Map((uplink.routes ?? []).map((r) => [r.prefix, r.gateways.join(' ')]));
+      assert.equal(ways.get(prefix('198.18.0.0/15')), '192.0.2.253');
+      assert.equal(ways.get(prefix('198.19.0.0/24')), '192.0.2.252 192.0.2.251');
+      assert.equal(ways.get(prefix('2001:db8:9::/48')), '2001:db8::a 2001:db8::b');
+      assert.equal(ways.has(prefix('10.77.0.0/16')), false);
+      const claimed = routes(node);
+      assert.ok(claimed.includes('10.9.8.0/24 via 10.9.0.2 dev wg0'));
+      assert.ok(claimed.includes('blackhole 198.51.99.0/24'));
+      const has = (line: string) => assert.ok(claimed.includes(line), claimed.join('\n'));
+      has(
+        '198.18.0.0/15 via 169.254.1.1 dev kvr0 proto 118 src 192.0.2.1 metric 32 onlink mtu 1400 advmss 1360',
+      );
+      has('203.0.113.9 via 169.254.1.1 dev kvr0 proto 118 src 192.0.2.7 onlink');
+      assert.match(node.run(0, 'ip route show table 100'), /^default via 169.254.1.1 dev kvr0/);
+      assert.match(node.run(0, 'ip -6 route show table 100'), /^default via fe80::1 dev kvr0/);
+      // A VPN that comes later routes its server by the gateway that it sees.
+      node.run(0, 'ip route add 198.51.100.77 via 169.254.1.1 dev kvr0 onlink proto 4');
+      await claimUplink({ interface: 'eth0', stateFile, namespace });
+      assert.match(node.run(0, 'ip route'), /^198.51.100.77 via 169.254.1.1 dev kvr0/m);
+      assert.deepEqual(await releaseUplink(stateFile, { namespace }), []);
+      assert.equal(picture(node), before);
+    });
+
+    it('a release goes on after a route that can no longer be', async () => {
+      using node = createNode();
+      const { namespace, stateFile } = node;
+      await claimUplink({ interface: 'eth0', stateFile, namespace });
+      const state = JSON.parse(readFileSync(stateFile, 'utf8'));
+      const lost = { prefix: '10.66.0.0/16', gateway: '10.5.5.5', protocol: 4, scope: 0 };
+      writeFileSync(stateFile, JSON.stringify({ ...state, routes: [lost, ...state.routes] }));
+      const refused = await releaseUplink(stateFile, { namespace });
+      assert.equal(refused.length, 1);
+      assert.match(refused[0] ?? '', /10.66.0.0\/16 via 10.5.5.5: ENETUNREACH/);
+      assert.match(node.run(0, 'ip route'), /^default via 192.0.2.254 dev eth0/m);
+    });
+
     it('finishes a release that was cut short before it claims again', async () => {
       using node = createNode();
       const { namespace, stateFile } = node;

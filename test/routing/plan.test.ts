@@ -63,6 +63,20 @@ describe('uplinkPlanner', () => {
     ]);
   });
 
+  it("the node's own routes on the uplink are VPP's, and equal gateways share", () => {
+    const store = cluster();
+    const routes = [{ prefix: prefix('203.0.113.0/24'), gateways: [ip('192.0.2.253')] }];
+    const gateways = ['192.0.2.254', '192.0.2.250', '2001:db8::fe'].map(ip);
+    store.replace('uplink', new Map([['uplink', { ...uplink, gateways, routes }]]));
+    const planned = lines(uplinkPlanner.plan(store.facts, 'uplink'));
+    const found = planned.filter((line) => line.startsWith('routes:') && line.includes(' via '));
+    assert.deepEqual(found.slice(0, 3), [
+      'routes: 0.0.0.0/0 via 192.0.2.250 dev uplink, via 192.0.2.254 dev uplink',
+      'routes: ::/0 via 2001:db8::fe dev uplink',
+      'routes: 203.0.113.0/24 via 192.0.2.253 dev uplink',
+    ]);
+  });
+
   it('plans nothing before the uplink is known', () => {
     const store = createStore();
     store.replace('config', new Map([['config', config]]));
