@@ -45,7 +45,7 @@ async function main(configPath: string, signal: AbortSignal): Promise<void> {
   let view: DaemonView | undefined;
   const metrics = createMetrics(() => view);
   await using _config = followConfig(configPath, config, { store, problems, log, signal });
-  await using _uplink = await holdUplink(config, store, { metrics, log, signal });
+  await using uplink = await holdUplink(config, store, { metrics, log, signal });
   const say = (message: string, fields: object) => log.info(fields, message);
   await using vpp = createVppTarget({ connect: config.vpp.apiSocket, clock, signal, log: say });
   await using bgp = await startBgp(config, { store, problems, log, signal });
@@ -56,6 +56,7 @@ async function main(configPath: string, signal: AbortSignal): Promise<void> {
   await using serviceHealth = createServiceHealth({ facts: store.facts, healthy, clock, signal });
   const onRounds: ((round: Round) => void)[] = [
     observer.onRound,
+    uplink.onRound,
     (round) => probing.onRound(round, vpp.session),
     (round) => serviceHealth.onRound(round.snapshot.changed),
     bgp.onRound,

@@ -64,14 +64,14 @@ export function followConfig(
   });
 }
 
-/** The uplink, claimed and kept so. */
-export function holdUplink(
+/** The uplink, claimed and kept so; `onRound` looks again when other prefixes are behind VPP. */
+export async function holdUplink(
   config: Config,
   store: Store,
   parts: { readonly metrics: Metrics; readonly log: Log; readonly signal: AbortSignal },
 ) {
   const { metrics, log, signal } = parts;
-  return keepUplink({
+  const kept = await keepUplink({
     claim: () => uplinkClaim(config, store.facts),
     onClaimed(uplink) {
       store.replace('uplink', new Map([['uplink', uplink]]));
@@ -91,6 +91,12 @@ export function holdUplink(
     clock,
     signal,
   });
+  return {
+    onRound({ snapshot: { changed } }: Round) {
+      if (changed.config ?? changed.nodes ?? changed.learnedRoutes) kept.look();
+    },
+    [Symbol.asyncDispose]: () => kept[Symbol.asyncDispose](),
+  };
 }
 
 /** Control socket, health and metrics. */
@@ -248,14 +254,19 @@ export function uplinkStateFile(config: Config): string {
   return `${config.stateDir}/uplink.json`;
 }
 
+/** Learned prefixes that the host gets routes for, each; with more it has a default route. */
+const learnedMax = 2_000;
+
 /** The interface is the one of the start; the prefixes behind VPP follow what is known. */
 function uplinkClaim(started: Config, facts: Facts): ClaimOptions {
   const { pods, services } = facts.config.get('config') ?? started;
   const podCidrs = facts.nodes.get(started.nodeName)?.podCidrs ?? [];
+  const few = facts.learnedRoutes.size <= learnedMax;
   return {
     interface: started.uplink.interface,
     stateFile: uplinkStateFile(started),
     prefixes: [...pods.clusterCidrs, ...services.cidrs, ...podCidrs],
+    learned: few ? [...facts.learnedRoutes.values()].map((route) => route.prefix).toSorted() : [],
     nodePorts: services.nodePortRange,
   };
 }

@@ -1,11 +1,13 @@
-import { type Family, familyOf, type Ip, type Prefix, prefix, prefixContains } from '../core/ip.ts';
+import { type Family, familyOf, type Ip, prefix, prefixContains } from '../core/ip.ts';
 import { refuseAddresses } from '../core/link-addresses.ts';
 import { deleteAddress, listAddresses, putAddress, scopeLink } from './addresses.ts';
 import {
+  type ClaimWishes,
   hostLinkAddresses,
   isSameRoute,
   ownProtocol,
   planHostRoutes,
+  routeText,
   usedFamilies,
 } from './host-routes.ts';
 import type { Watched } from './kernel-events.ts';
@@ -43,11 +45,6 @@ export interface Kernel {
   readonly namespace: string;
 }
 
-export interface ClaimWishes {
-  readonly prefixes?: readonly Prefix[];
-  readonly nodePorts?: readonly [number, number];
-}
-
 const linkLocal6 = prefix('fe80::/10');
 const multicast6 = prefix('ff00::/8');
 const loosePathFilter = '2';
@@ -71,7 +68,7 @@ export function applyClaim(kernel: Kernel, state: UplinkState, wishes: ClaimWish
   const uplink = requireLink(netlink, state.interface);
   // From here the node is cut off until its routes lead through kvr0: a few hundred µs.
   changes.push(...clearUplink(kernel, state, uplink.index));
-  const wanted = planHostRoutes(state, host.index, wishes.prefixes ?? []);
+  const wanted = planHostRoutes(state, host.index, wishes);
   changes.push(...putHostRoutes(netlink, host, wanted));
   if (wishes.nodePorts !== undefined)
     changes.push(
@@ -202,14 +199,16 @@ function putHostRoutes(
 ): string[] {
   const changes: string[] = [];
   const held = families.flatMap((family) => listRoutes(netlink, family, host.index, 'all'));
+  const wantedTexts = new Set(wanted.map(routeText));
+  const heldTexts = new Set(held.map(routeText));
   for (const route of held) {
     if (route.protocol !== ownProtocol || route.table === nodePortTable) continue;
-    if (wanted.some((one) => isSameRoute(one, route))) continue;
+    if (wantedTexts.has(routeText(route))) continue;
     deleteRoute(netlink, route);
     changes.push(`route ${formatRoute(route)} gone from ${host.name}`);
   }
   for (const route of wanted) {
-    if (held.some((one) => isSameRoute(one, route))) continue;
+    if (heldTexts.has(routeText(route))) continue;
     addRoute(netlink, route);
     changes.push(`route ${formatRoute(route)} on ${host.name}`);
   }

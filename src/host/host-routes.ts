@@ -21,6 +21,18 @@ export const hostLinkAddresses: Readonly<
   6: { vpp: ip('fe80::1'), host: ip('fe80::2'), length: 64 },
 };
 
+/** What else the host reaches through VPP. */
+export interface ClaimWishes {
+  /** Whatever the host's default route: the prefixes of the cluster's pods and services. */
+  readonly prefixes?: readonly Prefix[];
+  /** The same for what BGP taught, unless somebody has a route of that very prefix. */
+  readonly learned?: readonly Prefix[];
+  /** First and last NodePort: local processes reach those of their own node through VPP. */
+  readonly nodePorts?: readonly [number, number];
+}
+
+/** Behind every route that others are likely to add. */
+const learnedMetric = 20_000;
 /** The kernel's metric of an IPv6 route that was given none (IP6_RT_PRIO_USER). */
 const defaultMetric6 = 1024;
 
@@ -34,12 +46,12 @@ export const ownProtocol = 118;
 export function planHostRoutes(
   state: UplinkState,
   link: number,
-  prefixes: readonly Prefix[],
+  wishes: Pick<ClaimWishes, 'prefixes' | 'learned'>,
 ): KernelRoute[] {
   return usedFamilies(state).flatMap((family) => {
     const { vpp } = hostLinkAddresses[family];
     const wanted = new Map<string, KernelRoute>();
-    for (const route of throughVpp(state, family, prefixes)) {
+    for (const route of throughVpp(state, family, wishes)) {
       const { prefix, table, tos, options } = route;
       const source = sourceFor(state, route);
       const metric = rankOf(route);
@@ -67,14 +79,21 @@ export function canOutbid(route: RecordedRoute): boolean {
 
 /** Same destination and rank: two such routes compete. */
 export function isSameRank(a: Omit<KernelRoute, 'link'>, b: Omit<KernelRoute, 'link'>): boolean {
-  return (
-    a.prefix === b.prefix && metricOf(a) === metricOf(b) && a.table === b.table && a.tos === b.tos
-  );
+  return rankText(a) === rankText(b);
 }
 
 /** Same destination and rank, same way: what one `ip route` line says. */
 export function isSameRoute(a: Omit<KernelRoute, 'link'>, b: Omit<KernelRoute, 'link'>): boolean {
-  return isSameRank(a, b) && a.source === b.source && waysOf(a) === waysOf(b);
+  return routeText(a) === routeText(b);
+}
+
+/** The key of `isSameRoute`. */
+export function routeText(route: Omit<KernelRoute, 'link'>): string {
+  return `${rankText(route)} ${route.source ?? ''} ${waysOf(route)}`;
+}
+
+function rankText(route: Omit<KernelRoute, 'link'>): string {
+  return `${route.prefix} ${metricOf(route)} ${route.table ?? ''} ${route.tos ?? ''}`;
 }
 
 /** The families in which the node has addresses. */
@@ -87,17 +106,25 @@ type Destination = Pick<
   'prefix' | 'source' | 'metric' | 'table' | 'tos' | 'options' | 'outbid'
 >;
 
-function throughVpp(state: UplinkState, family: Family, prefixes: readonly Prefix[]) {
-  const moved = state.routes.filter((route) => familyOf(route.prefix) === family);
+function throughVpp(
+  state: UplinkState,
+  family: Family,
+  { prefixes = [], learned = [] }: Pick<ClaimWishes, 'prefixes' | 'learned'>,
+): Destination[] {
+  const isOfFamily = (prefix: Prefix) => familyOf(prefix) === family;
+  const moved = state.routes.filter((route) => isOfFamily(route.prefix));
   const subnets = addressesOf(state, family).map((a) => prefixOf(a.ip, a.length));
   const plain = moved.filter((route) => route.table === undefined && route.tos === undefined);
   const covered = new Set<Prefix>(plain.map((route) => route.prefix));
   // A subnet of one address is that address itself.
-  for (const address of state.addresses) covered.add(hostPrefix(address.ip));
-  const more = [...subnets, ...prefixes.filter((prefix) => familyOf(prefix) === family)];
-  const added = more.filter((prefix) => !covered.has(prefix)).map((prefix) => ({ prefix }));
-  const all: Destination[] = [...added, ...moved];
-  return all.filter((route) => !state.addresses.some((a) => hostPrefix(a.ip) === route.prefix));
+  const own = new Set(state.addresses.map((address) => hostPrefix(address.ip)));
+  const added: Destination[] = [...subnets, ...prefixes.filter(isOfFamily)]
+    .filter((prefix) => !covered.has(prefix))
+    .map((prefix) => ({ prefix }));
+  for (const { prefix } of added) covered.add(prefix);
+  for (const prefix of learned)
+    if (isOfFamily(prefix) && !covered.has(prefix)) added.push({ prefix, metric: learnedMetric });
+  return [...added, ...moved].filter((route) => !own.has(route.prefix));
 }
 
 /** The route's own source, else the address inside it, else the family's first. */

@@ -29,6 +29,8 @@ export interface KeptUplink extends AsyncDisposable {
 }
 
 export const keepIntervalMs = 30_000;
+/** From the word that something else is wanted to the look: BGP tells of many routes at once. */
+const askedMs = 1_000;
 
 /** Rejects when the first claim fails. Disposing stops the repairs, and releases nothing. */
 export async function keepUplink(options: KeepOptions): Promise<KeptUplink> {
@@ -81,7 +83,7 @@ export async function keepUplink(options: KeepOptions): Promise<KeptUplink> {
   signal.addEventListener('abort', stop, { once: true });
   lookIn(keepIntervalMs);
   return {
-    look,
+    look: () => lookIn(askedMs),
     async [Symbol.asyncDispose]() {
       signal.removeEventListener('abort', stop);
       stop();

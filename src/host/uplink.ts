@@ -1,11 +1,12 @@
 import { randomBytes } from 'node:crypto';
 import { unlink } from 'node:fs/promises';
 import { readIfPresent, writeDurably } from '../core/durable-file.ts';
-import { familyOf, type Prefix } from '../core/ip.ts';
+import { familyOf } from '../core/ip.ts';
 import type { Uplink } from '../model/facts.ts';
 import type { LinkAddress } from './addresses.ts';
 import { addressFlags, listAddresses, putAddress } from './addresses.ts';
 import { type AppliedClaim, applyClaim, type Kernel, uplinkRoutes } from './claim.ts';
+import type { ClaimWishes } from './host-routes.ts';
 import type { Link } from './links.ts';
 import { deleteLink, findLink, linkFlags, requireLink, setLink } from './links.ts';
 import { ownNamespace } from './namespace.ts';
@@ -42,7 +43,7 @@ import {
  * the uplink still has addresses, nothing was changed yet (or the machine was booted again),
  * and the state is read afresh. Other interfaces and their routes are not touched.
  */
-export interface ClaimOptions {
+export interface ClaimOptions extends ClaimWishes {
   /** Kernel name of the network interface. */
   readonly interface: string;
   readonly stateFile: string;
@@ -50,13 +51,6 @@ export interface ClaimOptions {
   readonly hostInterface?: string;
   /** VPP's end. */
   readonly vppInterface?: string;
-  /**
-   * What else the host reaches through VPP, whatever its default route: the prefixes of the
-   * cluster's pods and services.
-   */
-  readonly prefixes?: readonly Prefix[];
-  /** First and last NodePort: local processes reach those of their own node through VPP. */
-  readonly nodePorts?: readonly [number, number];
   /** Path of the namespace that holds the interface; by default this process's own. */
   readonly namespace?: string;
 }

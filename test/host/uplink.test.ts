@@ -211,6 +211,28 @@ describe('the uplink claim', function () {
       await releaseUplink(stateFile, { namespace });
     });
 
+    it('the host reaches what BGP taught through VPP, whatever its default route', async () => {
+      using node = createNode();
+      const { namespace, stateFile } = node;
+      node.run(
+        0,
+        `ip route del default dev eth0; ip route add 203.0.114.0/24 via 198.51.100.1 dev mgmt0
+         ip -6 route replace default via 2001:db8:5::fe dev mgmt0`,
+      );
+      const options = { interface: 'eth0', stateFile, namespace };
+      const learned = ['10.50.0.0/16', '203.0.114.0/24', '192.0.2.0/24', '2001:db8:77::/48'];
+      const way = (to: string) => node.run(0, `ip route get ${to}`).split('\n')[0] ?? '';
+      await claimUplink({ ...options, learned: learned.map(prefix) });
+      assert.match(way('10.50.1.1'), /via 169.254.1.1 dev kvr0 src 192.0.2.1/);
+      assert.match(way('2001:db8:77::1'), /via fe80::1 dev kvr0 .*src 2001:db8::1/);
+      assert.match(way('8.8.8.8'), /dev mgmt0/);
+      // Somebody's own route of the same prefix is theirs.
+      assert.match(way('203.0.114.1'), /dev mgmt0/);
+      await claimUplink({ ...options, learned: [] });
+      assert.match(way('10.50.1.1'), /dev mgmt0/);
+      await releaseUplink(stateFile, { namespace });
+    });
+
     it('heals when it is killed at any point of a claim or a release', async () => {
       const writer = fileURLToPath(new URL('./uplink-writer.ts', import.meta.url));
       for (const delayMs of [0, 6, 13, 22]) {
