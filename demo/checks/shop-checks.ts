@@ -2,6 +2,7 @@ import { changes } from './changes.ts';
 import type { CheckGroup } from './check.ts';
 import { crashes } from './crashes.ts';
 import { explain } from './explain.ts';
+import { host } from './host.ts';
 import { loadBalancer } from './load-balancer.ts';
 import { overlay, routing } from './routing.ts';
 import { nodePorts, services } from './services.ts';
@@ -16,6 +17,7 @@ export function shopChecks(nodeCount: number): readonly CheckGroup[] {
     services,
     nodePorts,
     loadBalancer,
+    host,
     upstream,
     explain,
     changes,
