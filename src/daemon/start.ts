@@ -5,6 +5,7 @@ import { createCniServer } from '../cni/server.ts';
 import { watchPasswords } from '../config/passwords.ts';
 import { watchConfig } from '../config/watch.ts';
 import { realClock as clock } from '../core/clock.ts';
+import { familyOf, type Prefix, prefixAddress, prefixContains, prefixLength } from '../core/ip.ts';
 import type { Problem } from '../core/problem.ts';
 import { keepUplink } from '../host/keep-uplink.ts';
 import { createPodWiring, podGateways } from '../host/pod-link.ts';
@@ -64,6 +65,9 @@ export function followConfig(
   });
 }
 
+/** Changes of one repair that a line of the log names. */
+const changesMax = 20;
+
 /** The uplink, claimed and kept so; `onRound` looks again when other prefixes are behind VPP. */
 export async function holdUplink(
   config: Config,
@@ -79,13 +83,11 @@ export async function holdUplink(
     },
     onRepaired(changes, kind) {
       metrics.uplinkRepairs.inc();
-      if (kind === 'again') return log.debug({ changes }, 'uplink repaired');
-      log.info({ changes }, 'uplink repaired');
+      const told = { changes: changes.slice(0, changesMax), count: changes.length };
+      if (kind === 'again') return log.debug(told, 'uplink repaired');
+      log.info(told, 'uplink repaired');
       if (kind === 'undone')
-        log.warn(
-          { changes },
-          'something keeps undoing the uplink: repaired less often until it ends',
-        );
+        log.warn(told, 'something keeps undoing the uplink: repaired less often until it ends');
     },
     onError: (error) => log.warn({ err: error }, 'uplink not as claimed'),
     clock,
@@ -254,21 +256,39 @@ export function uplinkStateFile(config: Config): string {
   return `${config.stateDir}/uplink.json`;
 }
 
-/** Learned prefixes that the host gets routes for, each; with more it has a default route. */
+/** Learned prefixes that the host gets a route for, each; with more it has a default route. */
 const learnedMax = 2_000;
+/** Beyond, nobody looks which of them are the cluster's own. */
+const learnedLookedAtMax = 20_000;
 
 /** The interface is the one of the start; the prefixes behind VPP follow what is known. */
 function uplinkClaim(started: Config, facts: Facts): ClaimOptions {
   const { pods, services } = facts.config.get('config') ?? started;
   const podCidrs = facts.nodes.get(started.nodeName)?.podCidrs ?? [];
-  const few = facts.learnedRoutes.size <= learnedMax;
+  const prefixes = [...pods.clusterCidrs, ...services.cidrs, ...podCidrs];
   return {
     interface: started.uplink.interface,
     stateFile: uplinkStateFile(started),
-    prefixes: [...pods.clusterCidrs, ...services.cidrs, ...podCidrs],
-    learned: few ? [...facts.learnedRoutes.values()].map((route) => route.prefix).toSorted() : [],
+    prefixes,
+    learned: learnedOutside(facts, prefixes),
     nodePorts: services.nodePortRange,
   };
+}
+
+/** What BGP taught and no prefix of the cluster has in it: sorted, or none when it is too much. */
+function learnedOutside({ learnedRoutes }: Facts, prefixes: readonly Prefix[]): Prefix[] {
+  if (learnedRoutes.size > learnedLookedAtMax) return [];
+  const isInside = (inner: Prefix) =>
+    prefixes.some(
+      (outer) =>
+        familyOf(outer) === familyOf(inner) &&
+        prefixLength(outer) <= prefixLength(inner) &&
+        prefixContains(outer, prefixAddress(inner)),
+    );
+  const outside = [...learnedRoutes.values()]
+    .map((route) => route.prefix)
+    .filter((prefix) => !isInside(prefix));
+  return outside.length > learnedMax ? [] : outside.toSorted();
 }
 
 /** The CNI server: ADD answers when the pod's rows are in force. */

@@ -216,6 +216,25 @@ describe('the uplink claim is kept', function () {
       assert.ok(looks <= 4, `${looks} looks`);
     });
 
+    it('a route that somebody adds to the uplink leads through VPP within a second', async () => {
+      using node = createNode();
+      const found: string[] = [];
+      const { kept } = keep(node, {
+        onClaimed: ({ routes: all = [] }) =>
+          found.push(all.map((r) => `${r.prefix} ${r.gateways}`).join(', ')),
+      });
+      await using _kept = await kept;
+      assert.deepEqual(found, ['203.0.113.0/24 192.0.2.253']);
+      node.run(0, 'ip route add 198.18.0.0/15 via 192.0.2.250 dev eth0 onlink metric 7');
+      await until('the fact', 1_000, () => found.length > 1);
+      assert.equal(found[1], '203.0.113.0/24 192.0.2.253, 198.18.0.0/15 192.0.2.250');
+      assert.match(node.run(0, 'ip route get 198.18.0.1'), /via 169.254.1.1 dev kvr0/);
+      // The same with another gateway takes its place.
+      node.run(0, 'ip route add 198.18.0.0/15 via 192.0.2.251 dev eth0 onlink metric 6');
+      await until('the better one', 1_000, () => found.length > 2);
+      assert.equal(found[2], '203.0.113.0/24 192.0.2.253, 198.18.0.0/15 192.0.2.251');
+    });
+
     it('a route that its owner puts back on the uplink is outbid, and no longer fought', async () => {
       using node = createNode();
       const { told, kept } = keep(node);
