@@ -16,7 +16,6 @@ import { createEventWriter } from '../kube/event-writer.ts';
 import { createKubeClient } from '../kube/request.ts';
 import type { Config } from '../model/config.ts';
 import type { Facts, Store } from '../model/store.ts';
-import type { Reconciler } from '../reconcile/reconciler.ts';
 import { podPlanner } from '../routing/pods.ts';
 import { sessionTargets, switchScan } from '../vpp/drivers/sessions.ts';
 import type { VppTarget } from '../vpp/target.ts';
@@ -170,11 +169,11 @@ export function startSessions(parts: {
   readonly store: Store;
   readonly vpp: VppTarget;
   readonly stats: VppStats;
-  readonly reconciler: Reconciler;
+  readonly loop: Pick<Loop, 'reconciler'>;
   readonly log: Log;
   readonly signal: AbortSignal;
 }): AsyncDisposable {
-  const { store, vpp, stats, reconciler, log, signal } = parts;
+  const { store, vpp, stats, loop, log, signal } = parts;
   const connected = () => {
     if (vpp.connection === undefined) throw new Error('VPP is not connected');
     return vpp.connection;
@@ -191,7 +190,7 @@ export function startSessions(parts: {
     clock,
     signal,
     stats,
-    paused: () => (reconciler.applied('sessionPauses', 'scan') ? vpp.session : undefined),
+    paused: () => (loop.reconciler.applied('sessionPauses', 'scan') ? vpp.session : undefined),
     drainSeconds: () => store.facts.config.get('config')?.services.drainSeconds ?? 0,
     scan: (on) => switchScan(connected(), on),
     log: (message, fields) => log.info(fields, message),

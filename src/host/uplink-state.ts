@@ -63,7 +63,7 @@ export function parseUplinkState(text: string): Parsed<UplinkState> {
   }
   const state = value as UplinkState; // Every field that is used is looked at below.
   if (typeof value !== 'object' || value === null) return rejected('not an object');
-  if (state.version !== 1) return rejected(`version ${String(state.version)} is not 1`);
+  if (state.version !== 1) return rejected(`version ${JSON.stringify(state.version)} is not 1`);
   const { hostLink } = state;
   const texts = {
     interface: state.interface,
@@ -149,5 +149,5 @@ function isRoute(value: { prefix?: unknown; gateway?: unknown; hops?: unknown })
 }
 
 function isGateway(value: unknown): value is Ip | undefined {
-  return value === undefined || parseIp(String(value)) === value;
+  return value === undefined || (typeof value === 'string' && parseIp(value) === value);
 }
