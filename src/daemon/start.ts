@@ -81,8 +81,9 @@ export async function holdUplink(
       log.info({ interface: uplink.interface, addresses: uplink.addresses }, 'uplink claimed');
     },
     onRepaired(changes, kind) {
-      metrics.uplinkRepairs.inc();
       const told = { changes: changes.slice(0, changesMax), count: changes.length };
+      if (kind === 'asked') return log.debug(told, 'uplink follows what is known');
+      metrics.uplinkRepairs.inc();
       if (kind === 'again') return log.debug(told, 'uplink repaired');
       log.info(told, 'uplink repaired');
       if (kind === 'undone')

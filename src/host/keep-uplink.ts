@@ -15,8 +15,8 @@ export interface KeepOptions {
   readonly claim: () => ClaimOptions;
   /** The first claim, and each later one that found something else. */
   readonly onClaimed: (uplink: Uplink) => void;
-  /** A later claim had to write something, though nothing else was asked for. */
-  readonly onRepaired?: (changes: readonly string[], kind: RepairKind) => void;
+  /** A later claim had to write something; `asked` when `claim` answered something else. */
+  readonly onRepaired?: (changes: readonly string[], kind: RepairKind | 'asked') => void;
   /** A later claim failed; the next one may not. */
   readonly onError: (error: unknown) => void;
   readonly clock: Clock;
@@ -103,9 +103,10 @@ function createClaims(
   async function make(again: boolean): Promise<Watched> {
     const options = claim();
     const { uplink, changes, watched } = await repairUplink(options, again);
-    const isAskedFor = JSON.stringify(options) !== asked;
-    asked = JSON.stringify(options);
-    if (changes.length > 0 && !isAskedFor) onRepaired?.(changes, rate(changes));
+    const wish = JSON.stringify(options);
+    if (again && changes.length > 0)
+      onRepaired?.(changes, wish === asked ? rate(changes) : 'asked');
+    asked = wish;
     const text = JSON.stringify(uplink);
     if (text !== told) onClaimed(uplink);
     told = text;

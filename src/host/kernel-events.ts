@@ -1,5 +1,5 @@
 import koffi from 'koffi';
-import { type Ip, ipFromBytes, type Prefix, prefixOf } from '../core/ip.ts';
+import { ipFromBytes, type Prefix, prefixOf } from '../core/ip.ts';
 import { checkCall, libc } from './libc.ts';
 import { inNamespace, ownNamespace } from './namespace.ts';
 import { isErrno } from './netlink-error.ts';
@@ -41,7 +41,11 @@ export function concerns(watched: Watched, { type, payload }: NetlinkMessage): b
   if (is(types.neighbour)) return watched.links.has(payload.readInt32LE(4));
   if (!is(ruleTypes)) return false;
   const table = parseAttributes(payload.subarray(12)).get(fraTable);
-  return watched.tables.has(table?.readUInt32LE(0) ?? payload.readUInt8(4));
+  return watched.tables.has(numberOf(table) ?? payload.readUInt8(4));
+}
+
+function numberOf(bytes: Buffer | undefined): number | undefined {
+  return bytes === undefined || bytes.length < 4 ? undefined : bytes.readUInt32LE(0);
 }
 
 function isOurAddress(watched: Watched, payload: Buffer): boolean {
@@ -55,22 +59,25 @@ function isOurLink(watched: Watched, payload: Buffer): boolean {
 
 function isOurRoute(watched: Watched, payload: Buffer): boolean {
   const attributes = parseAttributes(payload.subarray(12));
-  const link = attributes.get(rta.link)?.readUInt32LE(0);
+  const link = numberOf(attributes.get(rta.link));
   if (link !== undefined && watched.links.has(link)) return true;
-  const table = attributes.get(rta.table)?.readUInt32LE(0) ?? payload.readUInt8(4);
+  const table = numberOf(attributes.get(rta.table)) ?? payload.readUInt8(4);
   if (watched.tables.has(table) && table !== tableLocal) return true;
   const hops = attributes.get(rta.multipath);
   if (hops !== undefined && hopLinks(hops).some((hop) => watched.links.has(hop))) return true;
-  return watched.prefixes.has(destinationOf(payload, attributes.get(rta.destination)));
+  const destination = destinationOf(payload, attributes.get(rta.destination));
+  return destination !== undefined && watched.prefixes.has(destination);
 }
 
 /** The local table is watched for its rule; its routes come and go with everybody's addresses. */
 const tableLocal = 255;
 
-function destinationOf(payload: Buffer, bytes: Buffer | undefined): Prefix {
-  const empty = payload.readUInt8(0) === afInet ? 4 : 16;
-  const address: Ip = ipFromBytes(bytes ?? Buffer.alloc(empty));
-  return prefixOf(address, payload.readUInt8(1));
+function destinationOf(payload: Buffer, found: Buffer | undefined): Prefix | undefined {
+  const bytes = payload.readUInt8(0) === afInet ? 4 : 16;
+  const address = found ?? Buffer.alloc(bytes);
+  const length = payload.readUInt8(1);
+  if (address.length !== bytes || length > bytes * 8) return undefined;
+  return prefixOf(ipFromBytes(address), length);
 }
 
 /** struct rtnexthop: u16 length, u8 flags, u8 hops, i32 index; then attributes. */
@@ -78,7 +85,7 @@ function hopLinks(bytes: Buffer): number[] {
   const links: number[] = [];
   for (let at = 0; at + hopHeaderBytes <= bytes.length; ) {
     const length = bytes.readUInt16LE(at);
-    if (length < hopHeaderBytes) break;
+    if (length < hopHeaderBytes || at + length > bytes.length) break;
     links.push(bytes.readInt32LE(at + 4));
     at += (length + 3) & ~3;
   }

@@ -10,7 +10,7 @@ import { createNode, picture, routes, type UplinkNode } from './uplink-node.ts';
 /** What a keeper told. */
 interface Told {
   readonly addresses: string[];
-  readonly repairs: { readonly changes: readonly string[]; readonly kind: RepairKind }[];
+  readonly repairs: { readonly changes: readonly string[]; readonly kind: RepairKind | 'asked' }[];
   readonly errors: unknown[];
 }
 
