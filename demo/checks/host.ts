@@ -2,13 +2,24 @@ import { join } from 'node:path';
 import { clientPort } from '../cluster.ts';
 import { formatMs } from '../figures.ts';
 import { run, until } from '../processes.ts';
-import { type CheckGroup, expect, livePods, nodeAt, untilAnswered, volley } from './check.ts';
+import {
+  type CheckGroup,
+  expect,
+  livePodOn,
+  livePods,
+  nodeAt,
+  untilAnswered,
+  volley,
+} from './check.ts';
 import { shop } from './shop.ts';
 
 /** An address of the client that only BGP knows of. */
 const taught = '203.0.113.80';
 const deadlineMs = 15_000;
 const repairDeadlineMs = 1_000;
+
+/** An address of the client that needs a route of its own. */
+const routed = { ip: '203.0.113.90', prefix: '203.0.113.88/29' } as const;
 
 /** What is taken away, and the command that shows it. */
 const removals = [
@@ -55,6 +66,26 @@ export const host: CheckGroup = {
         await rib('del');
         await run('ip', ['-n', client.netns, 'addr', 'del', `${taught}/32`, 'dev', 'lo']);
         return `${answers} answers of pods; ${learned.answers.length} of ${route}`;
+      },
+    },
+    {
+      name: 'a route that somebody adds to the uplink leads through VPP, on the node and for pods',
+      async run(cluster) {
+        const { machine } = nodeAt(cluster, 0);
+        const { client } = cluster.network;
+        const ip = (netns: string, command: string) =>
+          run('ip', ['-n', netns, ...command.split(' ')]);
+        const pod = await livePodOn(cluster, nodeAt(cluster, 0), shop, 'frontend');
+        // The gateway of the default route does not know it.
+        await ip(client.netns, `addr add ${routed.ip}/32 dev lo`);
+        await ip(machine.netns, `route add ${routed.prefix} via ${client.ip4} dev eth0 onlink`);
+        const to = { protocol: 'TCP', address: routed.ip, port: clientPort } as const;
+        let answers = 0;
+        for (const from of [cluster.host, pod.agent]) {
+          await untilAnswered(cluster, from, to);
+          answers += (await volley(from, to, 10)).answers.length;
+        }
+        return `${answers} answers of ${routed.ip} by the gateway ${client.ip4}`;
       },
     },
     {

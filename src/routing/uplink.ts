@@ -13,6 +13,7 @@ import type {
   InterfaceRow,
   NatInterfaceRow,
   PuntRow,
+  RoutePath,
   RouteRow,
 } from '../desired/rows.ts';
 import { sortPaths } from '../desired/tables.ts';
@@ -178,18 +179,23 @@ function planSinks(uplink: Uplink): RouteRow[] {
   ]);
 }
 
+function overUplink(gateways: readonly Ip[]): RoutePath[] {
+  return sortPaths(
+    gateways.map((nextHop) => ({ kind: 'forward', interface: uplinkName, nextHop })),
+  );
+}
+
 function planRoutes(uplink: Uplink, config: Config, podCidrs: readonly Prefix[]): RouteRow[] {
   const routes: RouteRow[] = [];
-  const through = (gateways: readonly Ip[]) =>
-    gateways.map((nextHop) => ({ kind: 'forward' as const, interface: uplinkName, nextHop }));
   for (const family of [4, 6] as const) {
-    const paths = through(uplink.gateways.filter((gateway) => familyOf(gateway) === family));
-    if (paths.length > 0) routes.push({ prefix: defaultRoutes[family], paths: sortPaths(paths) });
+    const gateways = uplink.gateways.filter((gateway) => familyOf(gateway) === family);
+    const prefix = defaultRoutes[family];
+    if (gateways.length > 0) routes.push({ prefix, paths: overUplink(gateways) });
   }
   const inside = new Set([...config.services.cidrs, ...podCidrs]);
   for (const { prefix: to, gateways } of uplink.routes ?? [])
     if (!inside.has(to) && !isOwnAddress(uplink, to))
-      routes.push({ prefix: to, paths: sortPaths(through(gateways)) });
+      routes.push({ prefix: to, paths: overUplink(gateways) });
   // What no translation or pod takes must not follow the default route (facts: a NO_CLIENT
   // translation leaves other ports of its address to the FIB).
   for (const cidr of inside) routes.push({ prefix: cidr, paths: [{ kind: 'reject' }] });

@@ -326,6 +326,7 @@ describe('the uplink claim', function () {
       assert.equal(ways.get(prefix('198.19.0.0/24')), '192.0.2.252 192.0.2.251');
       assert.equal(ways.get(prefix('2001:db8:9::/48')), '2001:db8::a 2001:db8::b');
       assert.equal(ways.has(prefix('10.77.0.0/16')), false);
+      assert.equal(ways.has(prefix('192.0.9.0/24')), false);
       const claimed = routes(node);
       assert.ok(claimed.includes('10.9.8.0/24 via 10.9.0.2 dev wg0'));
       assert.ok(claimed.includes('blackhole 198.51.99.0/24'));
