@@ -1,7 +1,6 @@
 import type { Clock } from '../core/clock.ts';
 import { createDesired, type Desired } from '../desired/desired.ts';
-import type { Stage } from '../desired/table.ts';
-import type { FactKind, Snapshot, Store } from '../model/store.ts';
+import type { Snapshot, Store } from '../model/store.ts';
 import type { Target } from '../reconcile/driver.ts';
 import {
   createReconciler,
@@ -10,6 +9,7 @@ import {
   type RoundResult,
   type StageEvent,
 } from '../reconcile/reconciler.ts';
+import { mayDelete, mayPut } from './needs.ts';
 import { planChanges } from './planning.ts';
 
 /**
@@ -22,7 +22,7 @@ import { planChanges } from './planning.ts';
 export interface Loop {
   readonly desired: Desired;
   readonly reconciler: Reconciler;
-  /** The store's revision that is in force in VPP. */
+  /** The store's revision that is in force in VPP, to the last row. */
   readonly appliedRevision: number;
   /** When the last round ended, ms since the epoch; undefined before the first. */
   readonly lastRoundMs: number | undefined;
@@ -31,8 +31,9 @@ export interface Loop {
   /** When the oldest change arrived that is not in force, ms since the epoch. */
   readonly oldestPendingMs: number | undefined;
   /**
-   * Resolves when a revision is in force in VPP and `ready` agrees (it is asked after each
-   * round); rejects when the signal aborts first.
+   * Resolves when a revision is in force in VPP; rejects when the signal aborts first. With
+   * `ready` it is enough that the revision was written as far as the sources allow, and that
+   * `ready` agrees, which is asked after each round: a pod does not wait for Services.
    */
   whenApplied(revision: number, signal: AbortSignal, ready?: () => boolean): Promise<void>;
   /** Settles when the signal of the loop aborts. */
@@ -54,28 +55,9 @@ export interface LoopOptions {
   readonly onFailure?: (failure: Failure) => void;
 }
 
-/**
- * Sources that must have delivered a first complete list before rows of a table are deleted:
- * until then absence means nothing. Tables that are not named here wait for the cluster's nodes,
- * the configuration and the uplink.
- */
-const always: readonly FactKind[] = ['config', 'uplink', 'nodes'];
-const deleteNeeds: { readonly [S in Stage]?: readonly FactKind[] } = {
-  interfaces: [...always, 'attachments', 'learnedRoutes', 'services'],
-  addresses: [...always, 'attachments'],
-  neighbours: [...always, 'attachments'],
-  natInterfaces: [...always, 'attachments', 'learnedRoutes', 'services'],
-  linkStates: [...always, 'attachments'],
-  routes: [...always, 'attachments', 'learnedRoutes', 'services'],
-  filters: [...always, 'services', 'slices'],
-  filterLists: [...always, 'services', 'slices', 'attachments'],
-  sessionPauses: [...always, 'services', 'slices'],
-  translations: [...always, 'services', 'slices', 'pods'],
-  bgpPaths: [...always, 'services', 'slices'],
-  bgpPeers: [...always, 'passwords'],
-};
-
 interface State {
+  /** The revision of which VPP was told all that the sources allowed. */
+  writtenRevision: number;
   appliedRevision: number;
   lastRoundMs: number | undefined;
   pendingSinceMs: number | undefined;
@@ -86,7 +68,7 @@ interface State {
 
 interface Waiter {
   readonly revision: number;
-  readonly ready: () => boolean;
+  readonly ready: (() => boolean) | undefined;
   readonly resolve: () => void;
 }
 
@@ -101,6 +83,7 @@ export function startLoop(options: LoopOptions): Loop {
     ...(options.onFailure === undefined ? {} : { onFailure: options.onFailure }),
   });
   const state: State = {
+    writtenRevision: 0,
     appliedRevision: 0,
     lastRoundMs: undefined,
     pendingSinceMs: undefined,
@@ -123,8 +106,7 @@ export function startLoop(options: LoopOptions): Loop {
     get oldestPendingMs() {
       return state.pendingSinceMs;
     },
-    whenApplied: (revision, signal, ready = () => true) =>
-      waitApplied(state, { revision, ready }, signal),
+    whenApplied: (revision, signal, ready) => waitApplied(state, { revision, ready }, signal),
     finished: run(options, state, desired, reconciler),
   };
 }
@@ -142,14 +124,18 @@ async function run(
     state.roundStartMs = startMs;
     const snapshot = store.takeSnapshot();
     planChanges(desired, snapshot);
-    const mayDelete = (stage: Stage) =>
-      (deleteNeeds[stage] ?? always).every((kind) => snapshot.synced.has(kind));
+    const { synced } = snapshot;
     sessions.look();
     try {
-      const result = await reconciler.round({ signal, mayDelete });
+      const result = await reconciler.round({
+        signal,
+        mayDelete: (stage) => mayDelete(synced, stage),
+        mayPut: (stage, held) => mayPut(synced, stage, held),
+      });
       state.lastRoundMs = clock.now();
       options.onRound?.({ ...result, snapshot, durationMs: clock.monotonic() - startMs });
-      if (result.connected.has('vpp')) recordApplied(state, snapshot.revision);
+      if (result.connected.has('vpp'))
+        recordWritten(state, snapshot.revision, !result.withheld.has('vpp'));
     } catch (error) {
       if (!signal.aborted) throw error;
       return;
@@ -160,14 +146,22 @@ async function run(
   }
 }
 
-function recordApplied(state: State, revision: number): void {
-  state.appliedRevision = revision;
+function recordWritten(state: State, revision: number, whole: boolean): void {
+  state.writtenRevision = revision;
+  if (whole) state.appliedRevision = revision;
+  // A change that waits for a source is not late: like kube-proxy, which queues nothing before its
+  // first lists are complete (KP-54).
   state.pendingSinceMs = undefined;
   for (const waiter of state.waiters) {
-    if (waiter.revision > revision || !waiter.ready()) continue;
+    if (!isDone(state, waiter)) continue;
     state.waiters.delete(waiter);
     waiter.resolve();
   }
+}
+
+function isDone(state: State, { revision, ready }: Omit<Waiter, 'resolve'>): boolean {
+  if (ready === undefined) return state.appliedRevision >= revision;
+  return state.writtenRevision >= revision && ready();
 }
 
 /**
@@ -229,7 +223,7 @@ function waitApplied(
   { revision, ready }: Omit<Waiter, 'resolve'>,
   signal: AbortSignal,
 ): Promise<void> {
-  if (state.appliedRevision >= revision && ready()) return Promise.resolve();
+  if (isDone(state, { revision, ready })) return Promise.resolve();
   return new Promise((resolve, reject) => {
     const abort = () => {
       state.waiters.delete(waiter);

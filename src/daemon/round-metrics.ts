@@ -49,7 +49,7 @@ export function roundObserver(metrics: RoundMetrics, startedMs: number) {
       const everyone = changed.config !== undefined || changed.uplink !== undefined;
       const sync = everyone ? metrics.fullSyncDuration : metrics.partialSyncDuration;
       if (everyone || changed.services || changed.slices) sync.observe(round.durationMs / 1000);
-      if (!round.connected.has('vpp')) return;
+      if (!round.connected.has('vpp') || round.withheld.has('vpp')) return;
       for (const key of changed.slices ?? []) {
         const slice = facts.slices.get(key);
         if (slice === undefined || slice.triggerMs < startedMs) continue;

@@ -39,6 +39,11 @@ export interface RoundOptions {
   readonly signal: AbortSignal;
   /** False while a source that the table depends on has not synced: absence means nothing yet. */
   readonly mayDelete: (stage: Stage) => boolean;
+  /**
+   * False while a source that decides about the rows has not synced: what is known so far may be
+   * wrong. `held`: the target holds something under the key, which then stays as it is.
+   */
+  readonly mayPut?: (stage: Stage, held: boolean) => boolean;
 }
 
 export interface RoundResult {
@@ -46,6 +51,8 @@ export interface RoundResult {
   readonly failed: number;
   /** Names of the targets that were connected during the whole round. */
   readonly connected: ReadonlySet<string>;
+  /** Names of the connected targets for which a put waits for a source. */
+  readonly withheld: ReadonlySet<string>;
 }
 
 export interface ReconcilerOptions {
@@ -141,10 +148,12 @@ async function runRound(context: Context, options: RoundOptions): Promise<RoundR
   const deletes: [Stage, TableState, Change<unknown>[]][] = [];
   let changes = 0;
   let failures = 0;
+  const withheld = new Set<string>();
   for (const stage of stages) {
     const state = context.states.get(stage);
     if (state === undefined || state.pending.size === 0 || !connected.has(state.target)) continue;
-    const split = splitChanges(context, stage, state, options.mayDelete(stage));
+    const split = splitChanges(context, stage, state, options);
+    if (split.withheld) withheld.add(state.target.name);
     changes += split.puts.length + split.deletes.length;
     if (split.deletes.length > 0) deletes.push([stage, state, split.deletes]);
     if (split.puts.length > 0)
@@ -153,7 +162,8 @@ async function runRound(context: Context, options: RoundOptions): Promise<RoundR
   for (const [stage, state, list] of deletes.toReversed())
     failures += await write(context, stage, state, list, options.signal);
   const stayed = [...connected].filter((target) => isAdopted(context, target));
-  return { changes, failed: failures, connected: new Set(stayed.map((target) => target.name)) };
+  const stayedNames = new Set(stayed.map((target) => target.name));
+  return { changes, failed: failures, connected: stayedNames, withheld };
 }
 
 function isAdopted(context: Context, target: Target): boolean {
@@ -222,8 +232,12 @@ function collectPending(context: Context): void {
       if (failure.retryAtMs <= nowMs) state.pending.add(failure.key);
 }
 
-/** The changes of one table; keys whose delete must wait stay pending. */
-function splitChanges(context: Context, stage: Stage, state: TableState, mayDelete: boolean) {
+/** The changes of one table; keys whose change must wait stay pending. */
+function splitChanges(context: Context, stage: Stage, state: TableState, options: RoundOptions) {
+  const mayDelete = options.mayDelete(stage);
+  const mayAdd = options.mayPut?.(stage, false) ?? true;
+  const mayChange = options.mayPut?.(stage, true) ?? true;
+  let withheld = false;
   const puts: Change<unknown>[] = [];
   const deletes: Change<unknown>[] = [];
   const waiting = new Set<string>();
@@ -234,13 +248,17 @@ function splitChanges(context: Context, stage: Stage, state: TableState, mayDele
     if (to !== undefined) {
       if (from !== undefined && (from === to || state.driver.table.equal(from, to)))
         recordDone(state, { key, from, to });
-      else puts.push({ key, from, to });
+      else if (held === undefined ? mayAdd : mayChange) puts.push({ key, from, to });
+      else {
+        waiting.add(key);
+        withheld = true;
+      }
     } else if (held === undefined) state.failures.delete(key);
     else if (mayDelete) deletes.push({ key, from, to: undefined });
     else waiting.add(key);
   }
   state.pending = waiting;
-  return { puts, deletes };
+  return { puts, deletes, withheld };
 }
 
 /** Writes one table's changes; returns how many failed. */

@@ -74,6 +74,25 @@ describe('reconciler', () => {
     assert.deepEqual(target.takeCalls(), ['del routes 10.9.0.0/16']);
   });
 
+  it('KP-49 puts nothing on half a picture: what is held stays, and the target is not complete', async () => {
+    const { target, desired, reconciler } = setUp();
+    const held = { prefix: '10.0.0.0/8', paths: [{ kind: 'drop' }] };
+    target.content.get('routes')?.set('10.0.0.0/8', held);
+    desired.put(planner, 'a', route('10.0.0.0/8', 'x'));
+    desired.put(planner, 'b', route('11.0.0.0/8', 'x'));
+    const half = (...may: boolean[]) =>
+      reconciler.round({ ...everything, mayPut: (_stage, isHeld) => may[Number(isHeld)] ?? true });
+    const first = await half(false, false);
+    assert.deepEqual([target.takeCalls(), [...first.withheld]], [[], ['vpp']]);
+    assert.equal(reconciler.nextRetryMs(), undefined, 'it waits for a source, not for a time');
+    const second = await half(true, false);
+    assert.deepEqual(target.takeCalls(), ['put routes 11.0.0.0/8']);
+    assert.deepEqual([...second.withheld], ['vpp']);
+    const third = await reconciler.round(everything);
+    assert.deepEqual(target.takeCalls(), ['put routes 10.0.0.0/8']);
+    assert.deepEqual([...third.withheld], []);
+  });
+
   it('a failed row keeps its error, hurts no neighbour, and heals at its retry', async () => {
     const { clock, target, desired, reconciler } = setUp();
     target.refused.add('10.0.0.0/8');

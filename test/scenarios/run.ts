@@ -151,7 +151,8 @@ interface Arrived {
 /** Tries again: the first packet to a neighbour that is not known yet is lost by design. */
 const attemptsMax = 3;
 
-async function checkPacket(wire: Wire, line: string): Promise<void> {
+/** Sends what a line of `-- packets --` says and looks at what becomes of it. */
+export async function checkPacket(wire: Wire, line: string): Promise<void> {
   const [sent = '', expected = ''] = line.split(' => ');
   const [from = '', ...words] = sent.split(' ');
   const flow = parseFlow(words.join(' '));

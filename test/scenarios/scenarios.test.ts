@@ -1,5 +1,6 @@
 import { basename } from 'node:path';
 import { adoptionTitle, checkAdoption } from './adoption.ts';
+import { checkLateSources, lateSourcesTitle } from './late-sources.ts';
 import { readScenario, runScenario, scenarioFiles, wireInterfaces } from './run.ts';
 import { createEmbeddedWire } from './wire.ts';
 
@@ -15,5 +16,10 @@ describe('scenarios on the embedded data plane', () => {
   it(adoptionTitle, async () => {
     await using wire = await createEmbeddedWire(wireInterfaces);
     await checkAdoption(wire);
+  });
+
+  it(lateSourcesTitle, async () => {
+    await using wire = await createEmbeddedWire(wireInterfaces);
+    await checkLateSources(wire);
   });
 });

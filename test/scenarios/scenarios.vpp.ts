@@ -1,5 +1,6 @@
 import { basename } from 'node:path';
 import { adoptionTitle, checkAdoption } from './adoption.ts';
+import { checkLateSources, lateSourcesTitle } from './late-sources.ts';
 import { readScenario, runScenario, scenarioFiles, wireInterfaces } from './run.ts';
 import { createVppWire } from './wire.ts';
 
@@ -16,5 +17,10 @@ describe('scenarios on VPP', function () {
   it(adoptionTitle, async () => {
     await using wire = await createVppWire(process.env.VPP_BIN ?? '', wireInterfaces);
     await checkAdoption(wire);
+  });
+
+  it(lateSourcesTitle, async () => {
+    await using wire = await createVppWire(process.env.VPP_BIN ?? '', wireInterfaces);
+    await checkLateSources(wire);
   });
 });
