@@ -19,8 +19,8 @@ export interface PortBackends {
   readonly local: readonly Backend[];
   /** Whether connections go on to endpoints that take no new ones. */
   readonly draining: boolean;
-  /** How many endpoints there are beyond those that fit a frontend; 0 for nearly all. */
-  readonly surplus: number;
+  /** Whether there are endpoints beyond those that fit a frontend. */
+  readonly surplus: boolean;
 }
 
 /**
@@ -63,25 +63,60 @@ function backendsOf(
   endpoints: readonly Endpoint[],
   portOf: PortOf,
   node: string,
-): { readonly backends: readonly Backend[]; readonly surplus: number } {
-  const backends = endpoints.map((endpoint) => ({ ip: endpoint.ip, port: portOf(endpoint) }));
+): { readonly backends: readonly Backend[]; readonly surplus: boolean } {
+  const all = endpoints.map((endpoint) => ({ ip: endpoint.ip, port: portOf(endpoint) }));
+  const { backends, surplus } =
+    all.length > maxBackends ? someOf(all, node) : { backends: all, surplus: false };
   backends.sort((a, b) => compareText(a.ip, b.ip) || a.port - b.port);
   const isRepeated = (backend: Backend, i: number) =>
     backend.ip === backends[i - 1]?.ip && backend.port === backends[i - 1]?.port;
   const distinct = backends.some(isRepeated)
     ? backends.filter((backend, i) => !isRepeated(backend, i))
     : backends;
-  const surplus = Math.max(0, distinct.length - maxBackends);
-  return { backends: surplus === 0 ? distinct : someOf(distinct, node), surplus };
+  return { backends: distinct, surplus };
 }
 
-/** Other ones on each node, so that all endpoints together take the traffic of the cluster. */
-function someOf(backends: readonly Backend[], node: string): readonly Backend[] {
-  let hash = 0;
-  for (let i = 0; i < node.length; i++) hash = (Math.imul(hash, 31) + node.charCodeAt(i)) >>> 0;
-  const start = hash % backends.length;
-  const chosen = new Set(
-    Array.from({ length: maxBackends }, (_, i) => (start + i) % backends.length),
+/** Places of endpoints in a list fit below this; with a hash of 32 bits a number stays exact. */
+const placesMax = 2 ** 21;
+
+/**
+ * Those with the smallest hashes of node and endpoint (rendezvous hashing): other ones on each
+ * node, so that all endpoints together take the traffic of the cluster, and an endpoint that comes
+ * or goes takes the place of one other at most.
+ */
+function someOf(all: readonly Backend[], node: string) {
+  const seed = hashText(node, fnvOffset);
+  const keys = Float64Array.from(
+    all,
+    ({ ip, port }, i) => mix(hashText(ip, seed) ^ port) * placesMax + i,
   );
-  return backends.filter((_, i) => chosen.has(i));
+  keys.sort();
+  const backends = new Map<string, Backend>();
+  let surplus = false;
+  for (const key of keys) {
+    const backend = all[key % placesMax];
+    if (backend === undefined) continue;
+    const name = `${backend.ip} ${backend.port}`;
+    if (backends.has(name)) continue;
+    surplus = backends.size === maxBackends;
+    if (surplus) break;
+    backends.set(name, backend);
+  }
+  return { backends: [...backends.values()], surplus };
+}
+
+const fnvOffset = 0x811c9dc5;
+
+/** FNV-1a. */
+function hashText(text: string, seed: number): number {
+  let hash = seed;
+  for (let i = 0; i < text.length; i++) hash = Math.imul(hash ^ text.charCodeAt(i), 0x01000193);
+  return hash;
+}
+
+/** Spreads what is alike: addresses differ in their last digits (the finalizer of MurmurHash3). */
+function mix(hash: number): number {
+  let mixed = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b);
+  mixed = Math.imul(mixed ^ (mixed >>> 13), 0xc2b2ae35);
+  return (mixed ^ (mixed >>> 16)) >>> 0;
 }

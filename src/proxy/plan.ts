@@ -91,7 +91,7 @@ function planPort(
   // A datagram has no connection that could go on.
   if (backends.draining && port.protocol !== 'UDP' && drainSeconds > 0)
     if (rows.sessionPauses.length === 0) rows.sessionPauses.push({ reason: 'draining' });
-  if (backends.surplus > 0)
+  if (backends.surplus)
     problems.push({
       object: `Service/${service.key}`,
       field: `spec.ports[${service.ports.indexOf(port)}]`,
