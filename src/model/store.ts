@@ -14,6 +14,7 @@ import type {
 } from './facts.ts';
 import { createGated, type Gated, type GateReason, indexGated } from './gated.ts';
 import { changedParts, nodePartKey } from './node-parts.ts';
+import { indexOutside, type Outside } from './outside.ts';
 
 /**
  * The store: the only mutable truth of the daemon.
@@ -74,6 +75,8 @@ export type Facts = { readonly [K in FactKind]: ReadonlyMap<string, FactTypes[K]
   readonly nodeOf: ReadonlyMap<Ip, string>;
   /** Services that let not everybody in: an index of `services`, kept by the store. */
   readonly gated: Gated;
+  /** Services by address and node port: an index of `services`, kept by the store. */
+  readonly outside: Outside;
 };
 
 export type ChangedKeys = { readonly [K in FactKind]?: ReadonlySet<string> } & {
@@ -83,6 +86,8 @@ export type ChangedKeys = { readonly [K in FactKind]?: ReadonlySet<string> } & {
   readonly nodeParts?: ReadonlySet<string>;
   /** Reasons for which another bucket of Services is gated, or one less. */
   readonly gated?: ReadonlySet<GateReason>;
+  /** Addresses and node ports of Services that changed, before and after. */
+  readonly outside?: ReadonlySet<string>;
 };
 
 export interface Snapshot {
@@ -117,7 +122,7 @@ export interface Store {
   changed(): Promise<void>;
 }
 
-type MarkedKind = FactKind | 'slicesOf' | 'nodeParts' | 'gated';
+type MarkedKind = keyof ChangedKeys;
 
 type MutableFacts = { [K in FactKind]: Map<string, FactTypes[K]> };
 
@@ -126,6 +131,7 @@ export function createStore(): Store {
   const slicesOf = new Map<string, Set<string>>();
   const nodeOf = new Map<Ip, string>();
   const gated = createGated();
+  const outside = new Map<string, Set<string>>();
   const synced = new Set<FactKind>();
   let changed = new Map<MarkedKind, Set<string>>();
   let revision = 0;
@@ -133,7 +139,7 @@ export function createStore(): Store {
   let wake: (() => void) | undefined;
   let waiting: Promise<void> | undefined;
 
-  const view: Facts = { ...facts, slicesOf, nodeOf, gated };
+  const view: Facts = { ...facts, slicesOf, nodeOf, gated, outside };
 
   function mark(kind: MarkedKind, key: string): void {
     const keys = changed.get(kind);
@@ -152,9 +158,11 @@ export function createStore(): Store {
       for (const slice of slices) if (slice !== undefined) mark('slicesOf', slice.service);
       indexSlice(slicesOf, key, slices[0]?.service, slices[1]?.service);
     }
-    if (kind === 'services')
-      for (const reason of indexGated(gated, key, before as Service, fact as Service))
-        mark('gated', reason);
+    if (kind === 'services') {
+      const [was, is] = [before, fact] as (Service | undefined)[];
+      for (const reason of indexGated(gated, key, was, is)) mark('gated', reason);
+      for (const place of indexOutside(outside, key, was, is)) mark('outside', place);
+    }
     if (kind === 'nodes') {
       const [was, is] = [before, fact] as (Node | undefined)[];
       indexNode(nodeOf, key, was, is);

@@ -1,4 +1,4 @@
-import { familyOf, hostPrefix, type Prefix, prefix } from '../core/ip.ts';
+import { compareText, familyOf, hostPrefix, type Prefix, prefix } from '../core/ip.ts';
 import { hostName, podInterfaceName, uplinkName } from '../desired/names.ts';
 import { emptyPlan, type Planner } from '../desired/plan.ts';
 import type { FilterListRow, FilterRow, FilterRule } from '../desired/rows.ts';
@@ -6,6 +6,7 @@ import type { Service } from '../model/facts.ts';
 import { type Frontend, frontendsOfPort, sourceRangesOf } from '../model/frontends.ts';
 import { type GateReason, gateBucket } from '../model/gated.ts';
 import { hasChanged } from '../model/node-parts.ts';
+import { nodePortPlace } from '../model/outside.ts';
 import type { ChangedKeys, Facts } from '../model/store.ts';
 import { backendsOfPort } from './backends.ts';
 
@@ -20,6 +21,9 @@ import { backendsOfPort } from './backends.ts';
  * Two reasons: `loadBalancerSourceRanges` (KP-32), on every interface; and externalTrafficPolicy
  * Local without an endpoint on this node (KP-20), on the uplink only, because what comes from
  * inside the cluster is served (KP-21).
+ *
+ * A Service has a say only about frontends that are its own: of two that name one address and
+ * port, the one that src/desired/desired.ts gives it to.
  */
 export const gatePlanner: Planner<Facts, ChangedKeys> = {
   name: 'gate',
@@ -34,7 +38,7 @@ export const gatePlanner: Planner<Facts, ChangedKeys> = {
     if (hasChanged(changed, 'zone', facts.config.get('config')?.nodeName ?? '')) return 'all';
     const touched = new Set<string>();
     if (changed.gated || changed.attachments) touched.add(listsOwner);
-    for (const key of changed.services ?? [])
+    for (const key of [...(changed.services ?? []), ...neighboursOf(facts, changed)])
       for (const reason of reasons) touched.add(filterName(reason, gateBucket(key)));
     // Endpoints decide about policy Local only.
     for (const key of changed.slicesOf ?? [])
@@ -60,31 +64,36 @@ function filterName(reason: GateReason, bucket: number): string {
   return `gate-${reason}-${bucket}`;
 }
 
+/** Services that share an address with one that changed: a frontend may have become theirs. */
+function neighboursOf(facts: Facts, changed: ChangedKeys): string[] {
+  return [...(changed.outside ?? [])].flatMap((place) => [...(facts.outside.get(place) ?? [])]);
+}
+
 /** The Service on whose behalf a filter drops what is sent to a frontend, and why; for people. */
 export function gatedBy(
   facts: Facts,
   filter: string,
-  to: Pick<Frontend, 'vip' | 'port'> & { readonly protocol: string },
+  to: Destination,
 ): { readonly service: string; readonly why: string } | undefined {
   for (const reason of reasons)
     for (const [bucket, keys] of facts.gated[reason]) {
       if (filterName(reason, bucket) !== filter) continue;
-      const service = [...keys].find((key) => answersAt(facts, facts.services.get(key), to));
+      const service = [...keys].find(
+        (key) => answersAt(facts, facts.services.get(key), to) && isOwn(facts, key, to),
+      );
       if (service !== undefined) return { service, why: whyTexts[reason] };
     }
   return undefined;
 }
+
+type Destination = Pick<Frontend, 'vip' | 'port'> & { readonly protocol: string };
 
 const whyTexts: { readonly [R in GateReason]: string } = {
   ranges: 'loadBalancerSourceRanges',
   local: 'externalTrafficPolicy Local without an endpoint on this node',
 };
 
-function answersAt(
-  facts: Facts,
-  service: Service | undefined,
-  to: Pick<Frontend, 'vip' | 'port'> & { readonly protocol: string },
-): boolean {
+function answersAt(facts: Facts, service: Service | undefined, to: Destination): boolean {
   return (service?.ports ?? []).some(
     (port) =>
       service !== undefined &&
@@ -93,6 +102,15 @@ function answersAt(
         (one) => one.vip === to.vip && one.port === to.port,
       ),
   );
+}
+
+/** Whether no Service that goes before this one has the frontend, too. */
+function isOwn(facts: Facts, key: string, to: Destination): boolean {
+  const places = [to.vip, nodePortPlace(to.port)];
+  const before = places
+    .flatMap((place) => [...(facts.outside.get(place) ?? [])])
+    .filter((other) => compareText(other, key) < 0);
+  return !before.some((other) => answersAt(facts, facts.services.get(other), to));
 }
 
 /** Ends every list: what no Service forbids goes on. */
@@ -122,13 +140,17 @@ function planFilter(
     if (service === undefined) continue;
     for (const port of service.ports)
       for (const family of [4, 6] as const) {
-        const frontends = frontendsOfPort(facts, service, port, family);
+        const { protocol } = port;
+        const frontends = frontendsOfPort(facts, service, port, family).filter(
+          ({ kind, vip, port: number }) =>
+            kind !== 'ClusterIP' && isOwn(facts, key, { vip, port: number, protocol }),
+        );
         if (frontends.length === 0) continue;
         const forbidden =
           reason === 'ranges'
             ? rangeRules(facts, service, family, frontends)
             : localRules(frontends, backendsOfPort(facts, service, port, family));
-        for (const rule of forbidden) rules.push({ ...rule, protocol: port.protocol });
+        for (const rule of forbidden) rules.push({ ...rule, protocol });
       }
   }
   // A filter without rules denies everything.
@@ -163,11 +185,9 @@ function localRules(
   { cluster, local }: ReturnType<typeof backendsOfPort>,
 ): FilterRule[] {
   if (local.length > 0 || cluster.length === 0) return [];
-  return frontends
-    .filter((frontend) => frontend.kind !== 'ClusterIP')
-    .map((frontend) =>
-      toFrontend(false, everybody[familyOf(frontend.vip) === 4 ? 0 : 1], frontend),
-    );
+  return frontends.map((frontend) =>
+    toFrontend(false, everybody[familyOf(frontend.vip) === 4 ? 0 : 1], frontend),
+  );
 }
 
 function toFrontend(allow: boolean, source: Prefix, { vip, port }: Frontend): FilterRule {
