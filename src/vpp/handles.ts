@@ -8,6 +8,8 @@ export interface Handles {
   readonly interfaces: ReadonlyMap<InterfaceName, number>;
   /** Translation ids by the key of their row. */
   readonly translations: Map<string, number>;
+  /** Keys of those of the translations that choose by the client's address alone. */
+  readonly affine: Set<string>;
   /** Indices of VPP's ACLs by the names of filters. */
   readonly filters: Map<string, number>;
   setInterface(name: InterfaceName, swIfIndex: number): void;
@@ -33,6 +35,7 @@ export function createHandles(): Handles {
   return {
     interfaces,
     translations: new Map(),
+    affine: new Set(),
     filters: new Map(),
     setInterface(name, swIfIndex) {
       interfaces.set(name, swIfIndex);

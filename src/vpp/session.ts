@@ -72,7 +72,7 @@ export interface BulkParts<Row, N extends RequestName> {
   /** What the reply says, such as a number that VPP gave. */
   learn?(session: VppSession, row: Row, reply: FieldsOf<ReplyOf<N>>): void;
   /** Whether `from` can become `to` by that one request; the others go through `put`. */
-  suits?(from: Row | undefined, to: Row): boolean;
+  suits?(session: VppSession, from: Row | undefined, to: Row): boolean;
 }
 
 /** How one table is written to VPP; what is common to all tables is in `vppDriver`. */
@@ -105,7 +105,7 @@ export function vppDriver<Name extends Stage, N extends RequestName = RequestNam
       const inBulk = (change: Change<Row>) =>
         bulk !== undefined &&
         change.to !== undefined &&
-        bulk.suits?.(change.from, change.to) !== false;
+        bulk.suits?.(session, change.from, change.to) !== false;
       const write = async (index: number, { key, from, to }: Change<Row>) => {
         const written =
           to === undefined ? parts.remove(session, key, from) : parts.put(session, to, from);

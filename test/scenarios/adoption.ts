@@ -1,7 +1,5 @@
 import assert from 'node:assert/strict';
-import { realClock } from '../../src/core/clock.ts';
-import { startLoop } from '../../src/daemon/loop.ts';
-import { createVppTarget } from '../../src/vpp/target.ts';
+import { startDaemon } from './daemon.ts';
 import type { Wire } from './wire.ts';
 import { createWorld } from './world.ts';
 
@@ -38,21 +36,12 @@ export async function checkAdoption(wire: Wire): Promise<void> {
 async function writes(wire: Wire): Promise<string[]> {
   const world = createWorld();
   for (const line of objects) world.apply(line);
-  const stop = new AbortController();
-  const { signal } = stop;
   const lines: string[] = [];
-  const target = createVppTarget({ connect: (s) => wire.connect(s), clock: realClock, signal });
-  const loop = startLoop({
-    store: world.store,
-    targets: [target],
-    clock: realClock,
-    signal,
+  await using daemon = startDaemon(wire, world.store, {
     onStage: (event) => lines.push(`${event.operation} ${event.stage} ${event.changes}`),
   });
+  const { loop } = daemon;
   const whole = () => [...loop.reconciler.failures()].length === 0;
   await loop.whenApplied(world.store.revision, AbortSignal.timeout(10_000), whole);
-  stop.abort(new Error('this daemon is over'));
-  await loop.finished;
-  await target[Symbol.asyncDispose]();
   return lines;
 }

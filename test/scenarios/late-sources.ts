@@ -1,8 +1,6 @@
 import assert from 'node:assert/strict';
-import { realClock } from '../../src/core/clock.ts';
-import { startLoop } from '../../src/daemon/loop.ts';
-import { createStore, type FactKind, type FactTypes, type Store } from '../../src/model/store.ts';
-import { createVppTarget } from '../../src/vpp/target.ts';
+import { createStore, type FactKind } from '../../src/model/store.ts';
+import { copyFacts, startDaemon } from './daemon.ts';
 import { checkPacket } from './run.ts';
 import type { Wire } from './wire.ts';
 import { createWorld } from './world.ts';
@@ -56,7 +54,8 @@ export async function checkLateSources(wire: Wire): Promise<void> {
   await using second = startDaemon(wire, store);
   for (const kinds of order) {
     for (const kind of kinds) copyFacts(kind, world.store, store);
-    await second.written();
+    // As far as the sources allow; this is also what a pod waits for.
+    await second.loop.whenApplied(store.revision, AbortSignal.timeout(10_000), () => true);
     await wire.wait(scanSeconds);
     const known = `with ${kinds.join(', ')}`;
     for (const line of packets) await checkPacket(wire, line).catch((error) => fail(known, error));
@@ -68,27 +67,4 @@ export async function checkLateSources(wire: Wire): Promise<void> {
 
 function fail(known: string, error: unknown): never {
   throw new Error(`${known}: ${String(error)}`, { cause: error });
-}
-
-function copyFacts<K extends FactKind>(kind: K, from: Store, to: Store): void {
-  const facts: { readonly [P in FactKind]: ReadonlyMap<string, FactTypes[P]> } = from.facts;
-  const held: ReadonlyMap<string, FactTypes[K]> = facts[kind];
-  to.replace(kind, held);
-}
-
-function startDaemon(wire: Wire, store: Store) {
-  const stop = new AbortController();
-  const { signal } = stop;
-  const target = createVppTarget({ connect: (s) => wire.connect(s), clock: realClock, signal });
-  const loop = startLoop({ store, targets: [target], clock: realClock, signal });
-  return {
-    loop,
-    /** As far as the sources allow; this is also what a pod waits for. */
-    written: () => loop.whenApplied(store.revision, AbortSignal.timeout(10_000), () => true),
-    async [Symbol.asyncDispose]() {
-      stop.abort(new Error('this daemon is over'));
-      await loop.finished;
-      await target[Symbol.asyncDispose]();
-    },
-  };
 }

@@ -1,16 +1,16 @@
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { realClock } from '../../src/core/clock.ts';
 import { familyOf } from '../../src/core/ip.ts';
 import { refuseAddresses, refusePort } from '../../src/core/link-addresses.ts';
-import { type Loop, startLoop } from '../../src/daemon/loop.ts';
+import type { Loop } from '../../src/daemon/loop.ts';
 import { type Stage, stages, type Table } from '../../src/desired/table.ts';
 import { tables } from '../../src/desired/tables.ts';
 import type { Facts } from '../../src/model/store.ts';
 import { onLinkNextHops } from '../../src/routing/next-hops.ts';
-import { createVppTarget, type VppTarget } from '../../src/vpp/target.ts';
+import type { VppTarget } from '../../src/vpp/target.ts';
 import { uplink } from '../facts.ts';
+import { startDaemon } from './daemon.ts';
 import {
   answerNeighbour,
   type Flow,
@@ -39,8 +39,9 @@ import { createWorld, podInterfaces } from './world.ts';
  * `refused` is what the host's stack says where nothing listens: a reset, or port unreachable.
  * `*` stands for any port, ` | ` separates alternatives, `dropped` is silence. For each flow
  * that is delivered the answer is sent back, and must reach the sender as if the address that
- * it asked had answered. `-- restart --` kills the data plane; `-- wait 3 --` lets that many
- * seconds pass for it.
+ * it asked had answered. `-- restart --` kills the data plane; `-- away --` ends the daemon, holds
+ * what changes while there is none, and starts another; `-- wait 3 --` lets that many seconds pass
+ * for the data plane.
  */
 export const scenarioFiles: readonly string[] = readdirSync(import.meta.dirname)
   .filter((name) => name.endsWith('.txt'))
@@ -71,39 +72,42 @@ export function readScenario(path: string): Scenario {
 
 /** Runs one scenario on a data plane that holds nothing yet. */
 export async function runScenario(scenario: Scenario, wire: Wire): Promise<void> {
-  const stop = new AbortController();
   const world = createWorld();
-  const { signal } = stop;
-  const vpp = createVppTarget({ connect: (s) => wire.connect(s), clock: realClock, signal });
   let written: object | undefined;
-  const loop = startLoop({
-    store: world.store,
-    targets: [vpp],
-    clock: realClock,
-    signal,
-    onRound: (round) => {
-      if (round.connected.has('vpp')) written = vpp.session;
-    },
-  });
+  const start = () => {
+    const started = startDaemon(wire, world.store, {
+      onRound: (round) => {
+        if (round.connected.has('vpp')) written = started.vpp.session;
+      },
+    });
+    return started;
+  };
+  let daemon = start();
+  const settled = async (also?: () => boolean) => {
+    await inForce(daemon.loop, world.store.revision, also);
+    await probe(wire, world.store.facts);
+  };
   try {
     for (const { name, lines } of scenario.sections) {
       if (name === 'objects' || name === 'change') {
         for (const line of lines) world.apply(line);
-        await inForce(loop, world.store.revision);
-        await probe(wire, world.store.facts);
+        await settled();
       } else if (name === 'restart') {
-        await restart(wire, vpp);
-        await inForce(loop, world.store.revision, () => written === vpp.session);
-        await probe(wire, world.store.facts);
+        await restart(wire, daemon.vpp);
+        await settled(() => written === daemon.vpp.session);
+      } else if (name === 'away') {
+        await daemon[Symbol.asyncDispose]();
+        for (const line of lines) world.apply(line);
+        world.renew();
+        daemon = start();
+        await settled();
       } else if (name.startsWith('wait')) await wire.wait(Number(name.slice(4)));
       else if (name === 'packets') for (const line of lines) await checkPacket(wire, line);
-      else assert.deepEqual(rowsOf(loop, name), lines.toSorted(), `rows of ${name}`);
+      else assert.deepEqual(rowsOf(daemon.loop, name), lines.toSorted(), `rows of ${name}`);
     }
-    assert.deepEqual([...loop.reconciler.failures()], [], 'no row failed');
+    assert.deepEqual([...daemon.loop.reconciler.failures()], [], 'no row failed');
   } finally {
-    stop.abort(new Error('the scenario is over'));
-    await loop.finished;
-    await vpp[Symbol.asyncDispose]();
+    await daemon[Symbol.asyncDispose]();
   }
 }
 

@@ -3,6 +3,7 @@ import type { Config } from '../../src/model/config.ts';
 import type { Attachment, Endpoint, Pod, Protocol, Service } from '../../src/model/facts.ts';
 import { createStore, factKinds, type Store } from '../../src/model/store.ts';
 import { attachment, config, endpoint, node, pod, service, slice, uplink } from '../facts.ts';
+import { copyStore } from './daemon.ts';
 
 /**
  * The objects of a scenario, one a line. `set` adds or replaces, `delete` in front removes.
@@ -21,13 +22,15 @@ import { attachment, config, endpoint, node, pod, service, slice, uplink } from 
 export interface World {
   readonly store: Store;
   apply(line: string): void;
+  /** Gives the same facts to a store of their own, as a daemon that starts finds them. */
+  renew(): void;
 }
 
 /** Host interfaces of pods, in the order in which a scenario names its pods. */
 export const podInterfaces = ['veth-a', 'veth-b', 'veth-c'] as const;
 
 export function createWorld(): World & { interfaceOf(pod: string): string | undefined } {
-  const store = createStore();
+  let store = createStore();
   const pods = new Map<string, string>();
   const endpoints = new Map<string, Map<string, { endpoint: Endpoint; port: number }>>();
   const protocols = new Map<string, readonly Protocol[]>();
@@ -88,7 +91,12 @@ export function createWorld(): World & { interfaceOf(pod: string): string | unde
   }
 
   return {
-    store,
+    get store() {
+      return store;
+    },
+    renew() {
+      store = copyStore(store);
+    },
     interfaceOf: (name) => pods.get(name),
     apply(line) {
       const removed = line.startsWith('delete ');

@@ -80,12 +80,18 @@ const translationBulk = {
   message: 'cnat_translation_update' as const,
   fields: (_session: VppSession, row: TranslationRow) => ({ translation: translationOf(row) }),
   learn(session: VppSession, row: TranslationRow, reply: { readonly id: number }) {
-    session.handles.translations.set(tables.translations.key(row), reply.id);
+    const key = tables.translations.key(row);
+    session.handles.translations.set(key, reply.id);
+    if (row.affinityEpoch === undefined) session.handles.affine.delete(key);
+    else session.handles.affine.add(key);
   },
-  // When `from` is not known in full the kind may differ, too, but then deleting would cut what
-  // most probably is right.
-  suits: (from: TranslationRow | undefined, to: TranslationRow) =>
-    from === undefined || from.affinityEpoch === to.affinityEpoch,
+  // Of one that another daemon made the kind is known, not the epoch: then its clients stay.
+  suits({ handles }: VppSession, from: TranslationRow | undefined, to: TranslationRow) {
+    if (from !== undefined) return from.affinityEpoch === to.affinityEpoch;
+    const key = tables.translations.key(to);
+    const isAffine = to.affinityEpoch !== undefined;
+    return !handles.translations.has(key) || handles.affine.has(key) === isAffine;
+  },
 };
 
 /** Frontends of Services. */
@@ -95,6 +101,7 @@ export const translationParts: VppDriverParts<TranslationRow> & {
   bulk: translationBulk,
   async dump(session) {
     session.handles.translations.clear();
+    session.handles.affine.clear();
     const details = await session.connection.dump('cnat_translation_dump', {});
     return details.map(({ translation }) => {
       const protocol = protocolName(translation.ip_proto);
@@ -104,6 +111,7 @@ export const translationParts: VppDriverParts<TranslationRow> & {
         protocol,
       } as TranslationRow);
       session.handles.translations.set(key, translation.id);
+      if (translation.lb_type === cnat_lb_type.CNAT_LB_TYPE_MAGLEV) session.handles.affine.add(key);
       // Its flags and its hash cannot be read back, so the row is written again: an upsert.
       return { key, row: undefined };
     });
@@ -173,6 +181,7 @@ async function removeTranslation(session: VppSession, key: string): Promise<void
   const id = session.handles.translations.get(key);
   if (id === undefined) return;
   session.handles.translations.delete(key);
+  session.handles.affine.delete(key);
   await session.connection.request('cnat_translation_del', { id }, { allow: [noSuchEntry] });
 }
 
