@@ -35,19 +35,29 @@ export const conformanceRules: readonly ConformanceRule[] = [
   { id: 'KP-12', rule: 'ready endpoints', embedded: chosen },
   { id: 'KP-13', rule: 'terminating endpoints as a last resort' },
   { id: 'KP-14', rule: 'which set a frontend uses', embedded: chosen },
-  { id: 'KP-15', rule: 'zone and node hints, live node label' },
+  {
+    id: 'KP-15',
+    rule: 'zone and node hints, live node label',
+    different:
+      'new connections follow hints as with kube-proxy. When hints or the label of the node change, open connections to endpoints that this node no longer uses are ended within seconds, though the endpoints are alive: the client gets a reset. VPP cannot take an endpoint out for new connections only.',
+  },
   { id: 'KP-16', rule: 'where hints do not apply', embedded: chosen },
   { id: 'KP-17', rule: 'only hints are read, not trafficDistribution' },
   { id: 'KP-18', rule: 'a node without zone', embedded: chosen },
   { id: 'KP-19', rule: 'internalTrafficPolicy Local' },
   { id: 'KP-20', rule: 'externalTrafficPolicy Local' },
-  { id: 'KP-21', rule: 'policy Local from inside the cluster' },
+  {
+    id: 'KP-21',
+    rule: 'policy Local from inside the cluster',
+    different:
+      'on a node with endpoints of the Service, pods and the node itself reach only those; kube-proxy gives them all of the cluster. On a node without one they reach all: VPP has one translation for an address, whoever asks.',
+  },
   { id: 'KP-22', rule: 'refusal without endpoints' },
   {
     id: 'KP-23',
     rule: 'unused ports and addresses of the service range',
     different:
-      'refused by ICMP host unreachable, also for TCP: VPP cannot make a reset without a translation. A client sees "no route to host" at once instead of "connection refused".',
+      'refused by ICMP host unreachable, also for TCP: VPP cannot make a reset without a translation. A client sees "no route to host" at once instead of "connection refused". Processes of the node hear nothing and time out: VPP\'s ICMP error would go from the node\'s address to itself, and VPP drops that as spoofed.',
   },
   {
     id: 'KP-24',
@@ -82,7 +92,12 @@ export const conformanceRules: readonly ConformanceRule[] = [
     rule: 'several service ranges',
     embedded: 'planned from whatever ranges are configured; frontends do not depend on them',
   },
-  { id: 'KP-38', rule: 'ClientIP affinity with timeout' },
+  {
+    id: 'KP-38',
+    rule: 'ClientIP affinity with timeout',
+    different:
+      "VPP remembers no client, it chooses by a hash of the address. So an endpoint that is added takes over some clients whose endpoint is alive (of two endpoints about a half, of ten about a tenth), for their next connections; one that goes moves hardly any but its own. The timeout is that of a Service's port: all its clients are forgotten at once, when none has opened a connection for that long and none has one open. Switching affinity on or off ends open connections.",
+  },
   { id: 'KP-39', rule: 'affinity to an endpoint that is no longer used', embedded: chosen },
   { id: 'KP-40', rule: 'a pod reaches itself through its Service' },
   { id: 'KP-41', rule: 'pods keep their address' },
@@ -98,13 +113,18 @@ export const conformanceRules: readonly ConformanceRule[] = [
     different:
       'pods are told by their interface, which needs no configuration; the modes of kube-proxy do not exist.',
   },
-  { id: 'KP-44', rule: 'UDP leaves endpoints that are gone' },
+  {
+    id: 'KP-44',
+    rule: 'UDP leaves endpoints that are gone',
+    different:
+      'a flow leaves an endpoint that is gone within seconds, but stays with it while a TCP or SCTP endpoint of any Service drains, for services.drainSeconds (60) from when the last one begins and twice that at most: VPP has one scan for all sessions, and it rests then.',
+  },
   { id: 'KP-45', rule: 'UDP that began before there were endpoints' },
   {
     id: 'KP-46',
     rule: 'open TCP connections to endpoints that go',
     different:
-      'connections to a terminating endpoint go on, for services.drainSeconds at most. Those to an endpoint that is gone, or that is no longer ready, are ended within seconds: the client gets a reset, where kube-proxy leaves it waiting.',
+      'connections to a terminating endpoint go on, for services.drainSeconds at most. Those to an endpoint that is gone, or that is no longer ready, or that hints exclude now (KP-15), are ended within seconds: the client gets a reset, where kube-proxy leaves the connection alone. When the last endpoint of a node goes and external policy is Local, clients outside hear nothing instead: their packets are dropped before translation, those of open connections too.',
   },
   {
     id: 'KP-47',

@@ -30,7 +30,7 @@ import type { Loop, Round } from './loop.ts';
 import { type Metrics, serveMetrics } from './metrics.ts';
 import { isInForce } from './observe.ts';
 import { createProbing } from './probing.ts';
-import { watchSessionPause } from './session-pause.ts';
+import { drainingEndpoints, watchSessionPause } from './session-pause.ts';
 import type { DaemonView } from './view.ts';
 import type { VppStats } from './vpp-stats.ts';
 
@@ -193,6 +193,7 @@ export function startSessions(parts: {
     stats,
     paused: () => (loop.reconciler.applied('sessionPauses', 'scan') ? vpp.session : undefined),
     drainSeconds: () => store.facts.config.get('config')?.services.drainSeconds ?? 0,
+    draining: () => drainingEndpoints(store.facts),
     scan: (on) => switchScan(connected(), on),
     log: (message, fields) => log.info(fields, message),
   });

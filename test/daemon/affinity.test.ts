@@ -2,9 +2,14 @@ import assert from 'node:assert/strict';
 import type { Stat } from '../../native/vpp-api/stats-layout.ts';
 import { createFakeClock } from '../../src/core/clock.ts';
 import { watchAffinity } from '../../src/daemon/affinity.ts';
-import { growthMax, scanSeconds, watchSessionPause } from '../../src/daemon/session-pause.ts';
+import {
+  drainingEndpoints,
+  growthMax,
+  scanSeconds,
+  watchSessionPause,
+} from '../../src/daemon/session-pause.ts';
 import { createStore } from '../../src/model/store.ts';
-import { config, service, uplink } from '../facts.ts';
+import { config, endpoint, service, slice, uplink } from '../facts.ts';
 
 /** VPP's counters as a test sets them. */
 function startCounters() {
@@ -90,6 +95,7 @@ describe('the pause of the session scan', () => {
     const clock = createFakeClock();
     const { counters, stats } = startCounters();
     const scans: boolean[] = [];
+    const draining = new Set(['d/web 10.244.1.5']);
     const state: { session: object | undefined } = { session: {} };
     const { signal } = new AbortController();
     const watching = watchSessionPause({
@@ -98,16 +104,24 @@ describe('the pause of the session scan', () => {
       stats,
       paused: () => state.session,
       drainSeconds: () => drainSeconds,
+      draining: () => draining,
       scan: (on) => {
         scans.push(on);
         return Promise.resolve();
       },
       log: () => {},
     });
-    return { clock, counters, scans, state, [Symbol.dispose]: () => watching[Symbol.dispose]() };
+    return {
+      clock,
+      counters,
+      scans,
+      draining,
+      state,
+      [Symbol.dispose]: () => watching[Symbol.dispose](),
+    };
   }
 
-  it('ends after the configured time, and begins again after a scan', async () => {
+  it('KP-46 ends after the configured time, and begins again after a scan', async () => {
     using rig = pause(30);
     await rig.clock.advance(29_000);
     assert.deepEqual(rig.scans, []);
@@ -115,6 +129,44 @@ describe('the pause of the session scan', () => {
     assert.deepEqual(rig.scans, [true]);
     await rig.clock.advance(scanSeconds * 1000 + 1_000);
     assert.deepEqual(rig.scans, [true, false]);
+  });
+
+  it('KP-46 an endpoint that begins to drain later has its whole time, too', async () => {
+    using rig = pause(30);
+    await rig.clock.advance(27_000);
+    rig.draining.add('d/web 10.244.1.6');
+    await rig.clock.advance(29_000);
+    assert.deepEqual(rig.scans, []);
+    await rig.clock.advance(4_000);
+    assert.deepEqual(rig.scans, [true]);
+  });
+
+  it('KP-44 ends after twice the time, however many endpoints drain one after the other', async () => {
+    using rig = pause(30);
+    for (let i = 0; i < 6; i++) {
+      assert.deepEqual(rig.scans, [], `after ${i * 10} s`);
+      rig.draining.add(`d/web 10.244.2.${i}`);
+      await rig.clock.advance(10_000);
+    }
+    await rig.clock.advance(3_000);
+    assert.deepEqual(rig.scans, [true]);
+    await rig.clock.advance(scanSeconds * 1000 + 1_000);
+    assert.deepEqual(rig.scans, [true, false], 'they still drain');
+  });
+
+  it('KP-46 endpoints drain while they terminate and serve something else than UDP', () => {
+    const store = createStore();
+    const endpoints = [
+      endpoint('10.244.1.5', 'draining'),
+      endpoint('10.244.1.6', 'gone'),
+      endpoint('10.244.1.7'),
+    ];
+    const udp = [{ name: '', protocol: 'UDP' as const, port: 53 }];
+    store.commit('slices', [
+      ['d/web-1', slice('d/web-1', 'd/web', endpoints)],
+      ['d/dns-1', slice('d/dns-1', 'd/dns', endpoints, { ports: udp })],
+    ]);
+    assert.deepEqual([...drainingEndpoints(store.facts)], ['d/web 10.244.1.5']);
   });
 
   it('ends when sessions have grown too much', async () => {
