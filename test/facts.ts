@@ -32,6 +32,7 @@ export function service(key: string, given: Partial<Service> = {}): Service {
     healthCheckNodePort: 0,
     affinitySeconds: 0,
     createdMs: 0,
+    resourceVersion: '',
     ...given,
   };
 }

@@ -1,6 +1,7 @@
 import { hostname } from 'node:os';
 import { parseDocument } from 'yaml';
 import type { z } from 'zod';
+import { parseRange, rangeOfPrefix, rangesOverlap } from '../core/address-range.ts';
 import { familyOf, type Prefix, prefixAddress, prefixContains } from '../core/ip.ts';
 import { type Parsed, parsed, rejected } from '../core/parsed.ts';
 import type { Problem } from '../core/problem.ts';
@@ -168,6 +169,7 @@ function crossChecks(config: Config): Problem[] {
       });
     }
   }
+  problems.push(...poolOverlaps(config));
   if (
     config.health.port === config.metrics.port &&
     config.health.address === config.metrics.address
@@ -177,6 +179,28 @@ function crossChecks(config: Config): Problem[] {
       field: 'metrics.port',
       reason: `${config.metrics.port} is also health.port on the same address`,
     });
+  }
+  return problems;
+}
+
+/** What routers answer for as pods or Services is no load balancer's address. */
+function poolOverlaps({ loadBalancer, services, pods }: Config): Problem[] {
+  const reserved = [
+    ...services.cidrs.map((cidr) => ['services.cidrs', cidr] as const),
+    ...pods.clusterCidrs.map((cidr) => ['pods.clusterCidrs', cidr] as const),
+  ].map(([field, cidr]) => ({ field, cidr, range: rangeOfPrefix(cidr) }));
+  const problems: Problem[] = [];
+  for (const [i, pool] of loadBalancer.pools.entries()) {
+    for (const [j, text] of pool.addresses.entries()) {
+      const range = parseRange(text);
+      const other = range.ok && reserved.find((one) => rangesOverlap(range.value, one.range));
+      if (other)
+        problems.push({
+          object: 'config',
+          field: `loadBalancer.pools[${i}].addresses[${j}]`,
+          reason: `${text} overlaps ${other.field} entry ${other.cidr}`,
+        });
+    }
   }
   return problems;
 }

@@ -62,3 +62,16 @@ export function parseRange(text: string): Parsed<AddressRange> {
   if (hostBits < 2) return parsed({ family, first: network, last: end });
   return parsed({ family, first: network + 1n, last: family === 4 ? end - 1n : end });
 }
+
+/** First and last address of a prefix, the network's own included. */
+export function rangeOfPrefix(prefix: Prefix): AddressRange {
+  const family = familyOf(prefix);
+  const first = ipToBigInt(prefixAddress(prefix));
+  const size = 1n << BigInt(addressBits(family) - prefixLength(prefix));
+  return { family, first, last: first + size - 1n };
+}
+
+/** Whether two ranges have an address in common. */
+export function rangesOverlap(a: AddressRange, b: AddressRange): boolean {
+  return a.family === b.family && a.first <= b.last && b.first <= a.last;
+}

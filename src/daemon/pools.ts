@@ -8,9 +8,10 @@ import { writeServiceStatus } from '../kube/service-status.ts';
 import type { KubeLog } from '../kube/watch-kube.ts';
 import { runElection } from '../lb-pools/election.ts';
 import { type Pool, parsePool } from '../lb-pools/pools.ts';
-import { allocateAddresses } from '../lb-pools/writer.ts';
+import { allocateAddresses, type ServiceChanges } from '../lb-pools/writer.ts';
 import type { Config } from '../model/config.ts';
 import type { ChangedKeys, Store } from '../model/store.ts';
+import { createServiceChanges } from './service-changes.ts';
 
 /**
  * Addresses for Services of type LoadBalancer: every daemon with pools stands for election, and
@@ -45,9 +46,10 @@ export function startPools(options: PoolOptions): AddressPools {
   const stop = new AbortController();
   const signal = AbortSignal.any([options.signal, stop.signal]);
   const client = createKubeClient(options.access, clock);
-  const changes = createChanges();
   let problems: readonly Problem[] = [];
   let leading = false;
+  // Who leads decides about everything at first, so nobody else needs to remember what changed.
+  const changes = createServiceChanges(() => leading);
   const current = () => (store.facts.config.get('config') ?? config).loadBalancer;
 
   let parsedFrom: Config['loadBalancer']['pools'] | undefined;
@@ -61,6 +63,7 @@ export function startPools(options: PoolOptions): AddressPools {
 
   async function lead(until: AbortSignal): Promise<void> {
     leading = true;
+    changes.take();
     log.info({ lease: leaseName }, 'gives addresses to load balancers');
     try {
       await allocateAddresses(
@@ -68,7 +71,7 @@ export function startPools(options: PoolOptions): AddressPools {
           facts: store.facts,
           pools,
           loadBalancerClass: () => current().class,
-          write: (key, ips, limit) => writeServiceStatus(client, key, ips, limit),
+          write: (key, status, limit) => writeServiceStatus(client, key, status, limit),
           changes,
           clock,
           onProblems: (found) => {
@@ -94,28 +97,34 @@ export function startPools(options: PoolOptions): AddressPools {
     }
   }
 
+  // Without pools somebody else gives out addresses; the first pool needs no restart.
+  const needed = () => current().pools.length > 0;
+  let term = new AbortController();
+
   async function run(): Promise<void> {
     await options.synced;
-    if (signal.aborted) return;
-    await runElection({
-      store: createLeaseStore(client, config.loadBalancer.leaseNamespace, leaseName),
-      identity: config.nodeName,
-      clock,
-      signal,
-      lead,
-      onError: (error) => log.warn({ error: errorText(error) }, 'the Lease could not be kept'),
-    });
+    while (!signal.aborted) {
+      await whenTrue(needed, changes, signal);
+      term = new AbortController();
+      await runElection({
+        store: createLeaseStore(client, config.loadBalancer.leaseNamespace, leaseName),
+        identity: config.nodeName,
+        clock,
+        signal: AbortSignal.any([signal, term.signal]),
+        lead,
+        onError: (error) => log.warn({ error: errorText(error) }, 'the Lease could not be kept'),
+      });
+    }
   }
 
-  // Without pools there is nothing to be elected for; the first pool needs no restart.
-  const needed = () => current().pools.length > 0;
-  const running = whenTrue(needed, changes, signal)
-    .then(run)
-    .catch((error) => {
-      if (!signal.aborted) log.warn({ error: errorText(error) }, 'address pools ended');
-    });
+  const running = run().catch((error) => {
+    if (!signal.aborted) log.warn({ error: errorText(error) }, 'address pools ended');
+  });
   return {
-    onRound: changes.add,
+    onRound(changed) {
+      changes.add(changed);
+      if (changed.config && !needed()) term.abort(new Error('no pool is left'));
+    },
     problems: () => problems,
     get leading() {
       return leading;
@@ -135,40 +144,7 @@ function poolsOf(configs: Config['loadBalancer']['pools']): Pool[] {
   });
 }
 
-type Changes = ReturnType<typeof createChanges>;
-
-/** Keys of Services that changed, for one who takes them. */
-function createChanges() {
-  let keys = new Set<string>();
-  let everything = false;
-  let wake: (() => void) | undefined;
-  return {
-    add(changed: ChangedKeys) {
-      for (const key of changed.services ?? []) keys.add(key);
-      if (changed.config || changed.namespaces || changed.nodes) everything = true;
-      if (keys.size > 0 || everything) wake?.();
-    },
-    async wait(signal: AbortSignal): Promise<void> {
-      if (keys.size > 0 || everything) return;
-      await new Promise<void>((resolve, reject) => {
-        const abort = () => reject(signal.reason);
-        signal.addEventListener('abort', abort, { once: true });
-        wake = () => {
-          signal.removeEventListener('abort', abort);
-          resolve();
-        };
-      });
-    },
-    take(): ReadonlySet<string> | 'all' {
-      const taken = everything ? ('all' as const) : keys;
-      keys = new Set();
-      everything = false;
-      return taken;
-    },
-  };
-}
-
-async function whenTrue(test: () => boolean, changes: Changes, signal: AbortSignal) {
+async function whenTrue(test: () => boolean, changes: ServiceChanges, signal: AbortSignal) {
   while (!test()) {
     await changes.wait(signal);
     changes.take();

@@ -37,6 +37,8 @@ export function projectService(object: JsonObject, context: ProjectionContext): 
     clusterIps.length > 0 ? clusterIps : [spec.clusterIP].filter((ip) => textOf(ip) !== '');
   const headless = ips[0] === 'None';
   const frontless = headless || type === 'ExternalName'; // KP-03
+  const ingress = frontless ? [] : ingressOf(objectOf(status.loadBalancer), context);
+  const isBalancer = type === 'LoadBalancer' || ingress.length > 0;
   return {
     key: context.key,
     uid: textOf(metadata.uid),
@@ -46,7 +48,7 @@ export function projectService(object: JsonObject, context: ProjectionContext): 
     clusterIps: frontless ? noIps : addressesOf(ips, 'spec.clusterIPs', context),
     headless,
     externalIps: frontless ? noIps : usableIps(listOf(spec.externalIPs), context),
-    ingress: frontless ? [] : ingressOf(objectOf(status.loadBalancer), context),
+    ingress,
     ports: portsOf(listOf(spec.ports), context),
     sourceRanges: sourceRangesOf(listOf(spec.loadBalancerSourceRanges), context),
     internalTrafficPolicy: spec.internalTrafficPolicy === 'Local' ? 'Local' : 'Cluster',
@@ -56,6 +58,7 @@ export function projectService(object: JsonObject, context: ProjectionContext): 
     healthCheckNodePort: portOf(spec.healthCheckNodePort) ?? 0,
     affinitySeconds: affinityOf(spec, context),
     createdMs: timeOf(metadata.creationTimestamp),
+    resourceVersion: isBalancer ? textOf(metadata.resourceVersion) : '',
   };
 }
 

@@ -25,7 +25,6 @@ export const kubeRequests: readonly KubeRequest[] = [
   ]),
   { verb: 'create', group: '', resource: 'events' },
   // Addresses of load balancers: written into the status, by one daemon that holds the Lease.
-  { verb: 'get', group: '', resource: 'services' },
   { verb: 'patch', group: '', resource: 'services/status' },
   ...(['get', 'create', 'update'] as const).map((verb) => ({
     verb,

@@ -1,8 +1,14 @@
-import { compareText, familyOf, type Ip, parseIp, prefixContains } from '../core/ip.ts';
+import { type AddressRange, rangeOfPrefix } from '../core/address-range.ts';
+import { compareText, familyOf, type Ip, ipToBigInt } from '../core/ip.ts';
 import type { Problem } from '../core/problem.ts';
+import type { Config } from '../model/config.ts';
 import type { Service } from '../model/facts.ts';
 import type { Facts } from '../model/store.ts';
-import { admits, firstFree, holds, type Pool } from './pools.ts';
+import { createFreeAddresses, type FreeAddresses, withoutRanges } from './free-addresses.ts';
+import { createHolders, type Holders } from './holders.ts';
+import { admits, holds, type Pool } from './pools.ts';
+import { requestedIps } from './requested.ts';
+import { refusesToShare, sharingKeyOf } from './sharing.ts';
 
 /**
  * Which addresses the Services of type LoadBalancer have.
@@ -13,8 +19,12 @@ import { admits, firstFree, holds, type Pool } from './pools.ts';
  * that is why Services need no finalizer.
  */
 export interface Allocator {
-  /** Decides about the Services named; the others keep what they have. */
-  decide(keys: Iterable<string>): readonly Decision[];
+  /**
+   * Decides about the Services named, the older first, and about those that must make room; the
+   * others keep what they have. `'all'`: pools, nodes or everything may have changed. One Service
+   * a step: whoever asks may rest between two.
+   */
+  decide(keys: Iterable<string> | 'all'): Generator<Decision, void>;
   /** Services that want an address and have none, and why; asked again when one is given back. */
   readonly waiting: ReadonlyMap<string, readonly Problem[]>;
 }
@@ -24,43 +34,41 @@ export interface Decision {
   /** What the status shall say; `[]` takes the addresses away. */
   readonly ips: readonly Ip[];
   readonly problems: readonly Problem[];
+  /** Of the Service about which was decided; a status of another version is not to be written. */
+  readonly resourceVersion: string;
   /** Whether the status says something else now. */
   readonly changed: boolean;
 }
 
-/** `kube-vpp-router.io/load-balancer-ips: 203.0.113.7,2001:db8::7`; MetalLB's means the same. */
-export const requestAnnotations = [
-  'kube-vpp-router.io/load-balancer-ips',
-  'metallb.io/loadBalancerIPs',
-] as const;
-/** Services with equal keys may share an address. */
-export const sharingAnnotations = [
-  'kube-vpp-router.io/sharing-key',
-  'metallb.io/allow-shared-ip',
-] as const;
-
+/** `ours`: `spec.loadBalancerClass` of the Services that are served; '' for those without one. */
 export function createAllocator(
   facts: Facts,
   pools: () => readonly Pool[],
-  ours: string,
+  ours: () => string,
 ): Allocator {
   const state: State = {
     facts,
     pools,
     ours,
-    held: new Map(),
-    holders: new Map(),
+    holders: createHolders(),
     waiting: new Map(),
+    pending: new Map(),
+    evicted: new Set(),
+    reserved: { config: undefined, ranges: [] },
+    free: new Map(),
   };
   return {
     waiting: state.waiting,
-    decide(keys) {
-      const sorted = [...new Set(keys)].sort((a, b) => byAge(facts, a, b));
+    *decide(keys) {
+      // Addresses of nodes that are gone are free again, and pools that are gone are forgotten.
+      if (keys === 'all') state.free.clear();
+      const named = keys === 'all' ? everybody(state) : keys;
+      const sorted = [...new Set(named)].sort((a, b) => byAge(facts, a, b));
       // What stands in a status counts before anybody chooses.
       for (const key of sorted) record(state, key, currentIps(state, key));
-      return sorted
-        .map((key) => decideOne(state, key))
-        .filter((decision) => decision !== undefined);
+      for (const key of sorted) yield decideOne(state, key);
+      // Whoever is evicted is younger than all who were asked about the address.
+      for (const key of state.evicted) yield decideOne(state, key);
     },
   };
 }
@@ -68,48 +76,68 @@ export function createAllocator(
 interface State {
   readonly facts: Facts;
   readonly pools: () => readonly Pool[];
-  readonly ours: string;
-  /** Who has which addresses: those that we decided about, and those of others. */
-  readonly held: Map<string, readonly Ip[]>;
-  readonly holders: Map<Ip, Set<string>>;
+  readonly ours: () => string;
+  readonly holders: Holders;
   readonly waiting: Map<string, readonly Problem[]>;
+  /** The version of the Service for which another status was decided, until it is seen. */
+  readonly pending: Map<string, string>;
+  /** Services whose address an older one has, too: they are decided about next. */
+  readonly evicted: Set<string>;
+  /** Ranges of the cluster's pods and Services. */
+  reserved: { readonly config: Config | undefined; readonly ranges: readonly AddressRange[] };
+  readonly free: Map<Pool, FreeAddresses>;
 }
 
-function record({ held, holders }: State, key: string, ips: readonly Ip[]): void {
-  for (const ip of held.get(key) ?? []) {
-    holders.get(ip)?.delete(key);
-    if (holders.get(ip)?.size === 0) holders.delete(ip);
-  }
-  if (ips.length === 0) held.delete(key);
-  else held.set(key, ips);
-  for (const ip of ips) holders.set(ip, (holders.get(ip) ?? new Set()).add(key));
+/** Who has an address, wants one, or did when it was looked at last. */
+function everybody({ facts, holders, waiting }: State): string[] {
+  const keys = [...holders.keys(), ...waiting.keys()];
+  for (const { key, type, ingress } of facts.services.values())
+    if (type === 'LoadBalancer' || ingress.length > 0) keys.push(key);
+  return keys;
+}
+
+function record(state: State, key: string, ips: readonly Ip[]): void {
+  const service = state.facts.services.get(key);
+  const sharingKey = service === undefined ? undefined : sharingKeyOf(service);
+  for (const ip of state.holders.set(key, ips, sharingKey))
+    for (const free of state.free.values()) free.giveBack(ip);
 }
 
 /** What its status says; or what was decided, when the status does not say it yet. */
-function currentIps({ facts, held }: State, key: string): readonly Ip[] {
+function currentIps({ facts, holders, pending }: State, key: string): readonly Ip[] {
   const service = facts.services.get(key);
   if (service === undefined) return [];
+  const { resourceVersion } = service;
+  if (resourceVersion !== '' && pending.get(key) === resourceVersion) return holders.of(key);
   const written = service.ingress.map((entry) => entry.ip);
-  return written.length > 0 ? written : (held.get(key) ?? []);
+  return written.length > 0 ? written : holders.of(key);
 }
 
-function decideOne(state: State, key: string): Decision | undefined {
+function decideOne(state: State, key: string): Decision {
+  const decision = choose(state, key);
+  state.evicted.delete(key);
+  record(state, key, decision.ips);
+  if (decision.changed) state.pending.set(key, decision.resourceVersion);
+  else state.pending.delete(key);
+  if (decision.problems.length > 0) state.waiting.set(key, decision.problems);
+  else state.waiting.delete(key);
+  return decision;
+}
+
+function choose(state: State, key: string): Decision {
   const service = state.facts.services.get(key);
   const written = service?.ingress.map((entry) => entry.ip) ?? [];
-  if (service === undefined || !isOurs(service, state.ours)) {
-    state.waiting.delete(key);
+  const resourceVersion = service?.resourceVersion ?? '';
+  // Without pools somebody else gives out addresses.
+  const stopped = state.pools().length === 0;
+  if (service === undefined || stopped || !isOurs(service, state.ours())) {
     // Somebody else's status is not ours to change; our own is taken back.
     const released = service !== undefined && isReleased(service, state.pools());
-    record(state, key, released ? [] : written);
-    return released ? { key, ips: [], problems: [], changed: true } : undefined;
+    const ips = released ? [] : written;
+    return { key, ips, problems: [], resourceVersion, changed: released };
   }
-  const current = currentIps(state, key);
-  record(state, key, []);
-  const { ips, problems } = assign(state, service, current);
-  record(state, key, ips);
-  if (problems.length > 0) state.waiting.set(key, problems);
-  else state.waiting.delete(key);
-  return { key, ips, problems, changed: ips.join() !== written.join() };
+  const { ips, problems } = assign(state, service, currentIps(state, key));
+  return { key, ips, problems, resourceVersion, changed: ips.join() !== written.join() };
 }
 
 function assign(
@@ -131,17 +159,22 @@ function assign(
     const taken =
       wanted === undefined
         ? takeAny(state, service, allowed, { family, kept })
-        : takeWanted(state, service, allowed, wanted);
+        : takeWanted(state, service, allowed, { wanted, stands: current.includes(wanted) });
     if (taken.ip !== undefined) ips.push(taken.ip);
     if (taken.problem !== undefined) problems.push(taken.problem);
   }
   return { ips, problems };
 }
 
-function takeWanted(state: State, service: Service, allowed: readonly Pool[], wanted: Ip): Taken {
+function takeWanted(
+  state: State,
+  service: Service,
+  allowed: readonly Pool[],
+  { wanted, stands }: { readonly wanted: Ip; readonly stands: boolean },
+): Taken {
   if (!allowed.some((pool) => holds(pool, wanted)))
     return refuse(service, 'AddressConflict', `${wanted} is in no pool that serves this Service`);
-  const obstacle = obstacleOf(state, service, wanted);
+  const obstacle = obstacleOf(state, service, wanted, stands);
   return obstacle === undefined
     ? { ip: wanted, problem: undefined }
     : refuse(service, 'AddressConflict', `${wanted} ${obstacle}`);
@@ -153,20 +186,33 @@ function takeAny(
   allowed: readonly Pool[],
   { family, kept }: { readonly family: 4 | 6; readonly kept: Ip | undefined },
 ): Taken {
-  const usable = (ip: Ip) => obstacleOf(state, service, ip) === undefined;
-  if (kept !== undefined && allowed.some((pool) => holds(pool, kept)) && usable(kept))
-    return { ip: kept, problem: undefined };
+  if (kept !== undefined && allowed.some((pool) => holds(pool, kept)))
+    if (obstacleOf(state, service, kept, true) === undefined)
+      return { ip: kept, problem: undefined };
   const automatic = allowed.filter((pool) => pool.config.autoAssign);
   const shared = sharedAddress(state, service, automatic, family);
   if (shared !== undefined) return { ip: shared, problem: undefined };
   for (const pool of automatic) {
-    const ip = firstFree(pool, family, (one) => !state.holders.has(one) && usable(one));
+    const ip = freeOf(state, pool).first(family);
     if (ip !== undefined) return { ip, problem: undefined };
   }
   const names = automatic.map((pool) => pool.name).join(', ');
   return automatic.some((pool) => pool.ranges.some((range) => range.family === family))
     ? refuse(service, 'AddressExhausted', `no IPv${family} address is left in ${names}`)
     : refuse(service, 'AddressExhausted', `no pool with IPv${family} serves this Service`);
+}
+
+/** The free addresses of a pool; made again when the cluster has other ranges. */
+function freeOf(state: State, pool: Pool): FreeAddresses {
+  const before = state.reserved;
+  const holes = reservedRanges(state);
+  if (state.reserved !== before) state.free.clear();
+  const known = state.free.get(pool);
+  if (known !== undefined) return known;
+  const isTaken = (ip: Ip) => state.holders.who(ip).size > 0 || state.facts.nodeOf.has(ip);
+  const free = createFreeAddresses(withoutRanges(pool.ranges, holes), isTaken);
+  state.free.set(pool, free);
+  return free;
 }
 
 /** The smallest address that Services with the same sharing key have. */
@@ -176,24 +222,38 @@ function sharedAddress(
   pools: readonly Pool[],
   family: 4 | 6,
 ): Ip | undefined {
-  if (annotation(service, sharingAnnotations) === undefined) return undefined;
-  const candidates = [...state.holders.keys()]
-    .filter((ip) => familyOf(ip) === family && pools.some((pool) => holds(pool, ip)))
-    .filter((ip) => obstacleOf(state, service, ip) === undefined);
-  return candidates.sort(compareText)[0];
+  const sharingKey = sharingKeyOf(service);
+  if (sharingKey === undefined) return undefined;
+  let found: Ip | undefined;
+  for (const ip of state.holders.shared(sharingKey)) {
+    if (familyOf(ip) !== family || (found !== undefined && compareText(found, ip) <= 0)) continue;
+    if (!pools.some((pool) => holds(pool, ip))) continue;
+    if (obstacleOf(state, service, ip, false) === undefined) found = ip;
+  }
+  return found;
 }
 
-/** Why a Service cannot have an address; undefined when it can. */
-function obstacleOf({ facts, holders }: State, service: Service, ip: Ip): string | undefined {
-  const reserved = reservedFor(facts, ip);
-  if (reserved !== undefined) return reserved;
-  for (const key of holders.get(ip) ?? []) {
-    if (key === service.key) continue;
+/**
+ * Why a Service cannot have an address; undefined when it can. Where it `stands` in the Service's
+ * status already, younger Services that have it as well must look for another.
+ */
+function obstacleOf(state: State, service: Service, ip: Ip, stands: boolean): string | undefined {
+  const { facts } = state;
+  const younger: string[] = [];
+  for (const key of state.holders.who(ip)) {
     const other = facts.services.get(key);
-    const reason = other === undefined ? undefined : refusesToShare(service, other);
-    if (reason !== undefined) return `is used by Service/${key}: ${reason}`;
+    if (key === service.key || other === undefined) continue;
+    const reason = refusesToShare(service, other);
+    if (reason === undefined) continue;
+    // The status of another class is not ours to change, so it is we who give way to it.
+    const yields = other.type !== 'LoadBalancer' || isOurs(other, state.ours());
+    if (!stands || !yields || byAge(facts, key, service.key) < 0)
+      return `is used by Service/${key}: ${reason}`;
+    younger.push(key);
   }
-  return undefined;
+  const reserved = reservedFor(state, ip);
+  if (reserved === undefined) for (const key of younger) state.evicted.add(key);
+  return reserved;
 }
 
 interface Taken {
@@ -227,57 +287,23 @@ function familiesOf(service: Service): (4 | 6)[] {
   return [...new Set(service.clusterIps.map(familyOf))];
 }
 
-function requestedIps(service: Service): {
-  readonly ips: readonly Ip[];
-  readonly problems: Problem[];
-} {
-  const name = requestAnnotations.find((one) => service.annotations[one] !== undefined);
-  const text = (name === undefined ? undefined : service.annotations[name]) ?? service.requestedIp;
-  const problems: Problem[] = [];
-  const ips: Ip[] = [];
-  for (const part of text.split(',').map((one) => one.trim())) {
-    if (part === '') continue;
-    const ip = parseIp(part);
-    if (ip !== undefined) ips.push(ip);
-    else
-      problems.push({
-        object: `Service/${service.key}`,
-        field: name === undefined ? 'spec.loadBalancerIP' : `metadata.annotations[${name}]`,
-        reason: `${JSON.stringify(part)} is no address; it is not asked for`,
-      });
-  }
-  return { ips, problems };
-}
-
-function annotation(service: Service, names: readonly string[]): string | undefined {
-  for (const name of names) {
-    const value = service.annotations[name];
-    if (value !== undefined) return value;
-  }
-  return undefined;
-}
-
-/** Why two Services cannot have one address; undefined when they can. */
-function refusesToShare(a: Service, b: Service): string | undefined {
-  const key = annotation(a, sharingAnnotations);
-  if (key === undefined || key !== annotation(b, sharingAnnotations))
-    return 'they have no sharing key in common';
-  const portsOf = (service: Service) => service.ports.map((p) => `${p.port}/${p.protocol}`);
-  const ports = portsOf(b);
-  const clash = portsOf(a).find((port) => ports.includes(port));
-  if (clash !== undefined) return `both have port ${clash}`;
-  if (a.externalTrafficPolicy !== 'Cluster' || b.externalTrafficPolicy !== 'Cluster')
-    return 'a shared address needs externalTrafficPolicy Cluster';
-  const ranges = (service: Service) => [...service.sourceRanges].sort().join();
-  return ranges(a) === ranges(b) ? undefined : 'their loadBalancerSourceRanges differ';
-}
-
 /** Addresses of nodes, pods and Services are nobody's. */
-function reservedFor(facts: Facts, ip: Ip): string | undefined {
-  if (facts.nodeOf.has(ip)) return `is an address of Node/${facts.nodeOf.get(ip) ?? ''}`;
-  const config = facts.config.get('config');
-  const inside = [...(config?.services.cidrs ?? []), ...(config?.pods.clusterCidrs ?? [])];
-  return inside.some((range) => prefixContains(range, ip))
+function reservedFor(state: State, ip: Ip): string | undefined {
+  const node = state.facts.nodeOf.get(ip);
+  if (node !== undefined) return `is an address of Node/${node}`;
+  const [family, value] = [familyOf(ip), ipToBigInt(ip)];
+  return reservedRanges(state).some(
+    (one) => one.family === family && one.first <= value && value <= one.last,
+  )
     ? 'belongs to the Services or pods of the cluster'
     : undefined;
+}
+
+function reservedRanges(state: State): readonly AddressRange[] {
+  const config = state.facts.config.get('config');
+  if (config !== state.reserved.config) {
+    const prefixes = [...(config?.services.cidrs ?? []), ...(config?.pods.clusterCidrs ?? [])];
+    state.reserved = { config, ranges: prefixes.map(rangeOfPrefix) };
+  }
+  return state.reserved.ranges;
 }

@@ -26,6 +26,8 @@ export interface LeaseStore {
 const leaseSeconds = 15;
 const renewDeadlineMs = 10_000;
 const retryMs = 2_000;
+/** One request: a server that is silent must not cost the whole time in which to renew. */
+const requestMs = 4_000;
 
 export interface ElectionOptions {
   readonly store: LeaseStore;
@@ -45,7 +47,7 @@ export async function runElection(options: ElectionOptions): Promise<void> {
     // Of a thousand nodes one leads: the others ask only when the Lease could have run out.
     let pauseMs = retryMs;
     try {
-      const lease = await options.store.read(signal);
+      const lease = await limited(options, signal, (limit) => options.store.read(limit));
       if (lease !== undefined && lease.resourceVersion !== seen?.version)
         seen = { version: lease.resourceVersion, atMs: clock.monotonic() };
       const expired =
@@ -66,34 +68,99 @@ export async function runElection(options: ElectionOptions): Promise<void> {
 /** Takes the Lease, works and renews it; returns when it is lost or the signal aborts. */
 async function lead(options: ElectionOptions, before: Lease | undefined): Promise<void> {
   const { clock, signal } = options;
-  await writeLease(options, before, signal);
   const stop = new AbortController();
-  const leading = options.lead(AbortSignal.any([signal, stop.signal])).catch((error) => {
-    if (!stop.signal.aborted && !signal.aborted) options.onError(error);
-    stop.abort(error);
-  });
-  let renewedMs = clock.monotonic();
-  while (!signal.aborted && !stop.signal.aborted) {
-    await sleep(clock, retryMs, AbortSignal.any([signal, stop.signal])).catch(() => undefined);
-    if (signal.aborted || stop.signal.aborted) break;
-    try {
-      const lease = await options.store.read(signal);
-      if (lease?.holder !== options.identity) throw new Error('the Lease has another holder');
-      await writeLease(options, lease, signal);
-      renewedMs = clock.monotonic();
-    } catch (error) {
-      if (!signal.aborted) options.onError(error);
-      // Before the Lease can run out for others, whose clocks started later.
-      if (clock.monotonic() - renewedMs >= renewDeadlineMs || isLost(error)) stop.abort(error);
+  const until = AbortSignal.any([signal, stop.signal]);
+  const deadline = createDeadline(clock, stop);
+  try {
+    await renew(options, before, deadline, until);
+    const leading = options.lead(until).catch((error) => {
+      if (!until.aborted) options.onError(error);
+      stop.abort(error);
+    });
+    while (!until.aborted) {
+      await sleep(clock, retryMs, until).catch(() => undefined);
+      if (!until.aborted) await renewAgain(options, deadline, stop, until);
     }
+    await leading;
+  } finally {
+    deadline.cancel();
+    stop.abort(new Error('no longer the leader'));
   }
-  stop.abort(new Error('no longer the leader'));
-  await leading;
   if (signal.aborted) await giveBack(options);
 }
 
-function isLost(error: unknown): boolean {
-  return error instanceof Error && error.message === 'the Lease has another holder';
+/** Ends the leading by itself: a request that hangs must not keep it alive. */
+function createDeadline(clock: Clock, stop: AbortController) {
+  const end = () => stop.abort(new Error(`the Lease was not renewed for ${renewDeadlineMs} ms`));
+  let timer = clock.after(renewDeadlineMs, end);
+  return {
+    cancel: () => timer.cancel(),
+    /** Others may count from when the request was sent, not from when its answer came. */
+    renewed(sentMs: number) {
+      timer.cancel();
+      timer = clock.after(Math.max(0, sentMs + renewDeadlineMs - clock.monotonic()), end);
+    },
+  };
+}
+
+class LeaseLostError extends Error {
+  override readonly name = 'LeaseLostError';
+}
+
+async function renewAgain(
+  options: ElectionOptions,
+  deadline: ReturnType<typeof createDeadline>,
+  stop: AbortController,
+  until: AbortSignal,
+): Promise<void> {
+  try {
+    const lease = await limited(options, until, (limit) => options.store.read(limit));
+    if (lease?.holder !== options.identity)
+      throw new LeaseLostError('the Lease has another holder');
+    await renew(options, lease, deadline, until);
+  } catch (error) {
+    if (!options.signal.aborted) options.onError(error);
+    if (error instanceof LeaseLostError) stop.abort(error);
+  }
+}
+
+async function renew(
+  options: ElectionOptions,
+  before: Lease | undefined,
+  deadline: ReturnType<typeof createDeadline>,
+  until: AbortSignal,
+): Promise<void> {
+  const sentMs = options.clock.monotonic();
+  await limited(options, until, (limit) => writeLease(options, before, limit));
+  // An answer that came when leading was over renews nothing.
+  if (!until.aborted) deadline.renewed(sentMs);
+}
+
+/** One request with a deadline of its own, which does not depend on the store to keep it. */
+async function limited<T>(
+  { clock }: ElectionOptions,
+  signal: AbortSignal,
+  start: (limit: AbortSignal) => Promise<T>,
+): Promise<T> {
+  const limit = new AbortController();
+  const abort = () => limit.abort(signal.reason);
+  if (signal.aborted) abort();
+  signal.addEventListener('abort', abort, { once: true });
+  const late = () => limit.abort(new Error(`no answer within ${requestMs} ms`));
+  const timer = clock.after(requestMs, late);
+  try {
+    return await Promise.race([start(limit.signal), rejection(limit.signal)]);
+  } finally {
+    timer.cancel();
+    signal.removeEventListener('abort', abort);
+  }
+}
+
+function rejection(signal: AbortSignal): Promise<never> {
+  return new Promise((_, reject) => {
+    if (signal.aborted) reject(signal.reason);
+    signal.addEventListener('abort', () => reject(signal.reason), { once: true });
+  });
 }
 
 async function writeLease(
@@ -115,13 +182,14 @@ async function writeLease(
   else await store.update({ ...next, resourceVersion: before.resourceVersion }, signal);
 }
 
-const giveBackMs = 2_000;
-
-async function giveBack({ store, identity }: ElectionOptions): Promise<void> {
-  const limit = AbortSignal.timeout(giveBackMs);
+async function giveBack(options: ElectionOptions): Promise<void> {
+  const { store, identity } = options;
+  const { signal } = new AbortController();
   try {
-    const lease = await store.read(limit);
-    if (lease?.holder === identity) await store.update({ ...lease, holder: '' }, limit);
+    await limited(options, signal, async (limit) => {
+      const lease = await store.read(limit);
+      if (lease?.holder === identity) await store.update({ ...lease, holder: '' }, limit);
+    });
   } catch {
     // The next leader waits for the Lease to run out, and that is all.
   }

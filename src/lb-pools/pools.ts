@@ -1,5 +1,5 @@
 import { type AddressRange, parseRange } from '../core/address-range.ts';
-import { familyOf, type Ip, ipFromBigInt, ipToBigInt } from '../core/ip.ts';
+import { familyOf, type Ip, ipToBigInt } from '../core/ip.ts';
 import { type Parsed, parsed } from '../core/parsed.ts';
 import type { PoolConfig } from '../model/config.ts';
 import type { Labels, Service } from '../model/facts.ts';
@@ -46,20 +46,4 @@ export function holds({ ranges }: Pool, address: Ip): boolean {
   const family = familyOf(address);
   const value = ipToBigInt(address);
   return ranges.some((one) => one.family === family && one.first <= value && value <= one.last);
-}
-
-/** The first address of a family that `isFree` accepts, in the order of the ranges. */
-export function firstFree(
-  { ranges }: Pool,
-  family: 4 | 6,
-  isFree: (address: Ip) => boolean,
-): Ip | undefined {
-  for (const range of ranges) {
-    if (range.family !== family) continue;
-    for (let value = range.first; value <= range.last; value++) {
-      const address = ipFromBigInt(value, family);
-      if (isFree(address)) return address;
-    }
-  }
-  return undefined;
 }

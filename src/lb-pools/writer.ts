@@ -3,11 +3,18 @@ import { sleep } from '../core/clock.ts';
 import type { Ip } from '../core/ip.ts';
 import type { Problem } from '../core/problem.ts';
 import type { Facts } from '../model/store.ts';
-import { createAllocator, type Decision } from './allocate.ts';
+import { type Allocator, createAllocator, type Decision } from './allocate.ts';
 import type { Pool } from './pools.ts';
 
-/** Writes the addresses of one Service into its status; rejects when it changed meanwhile. */
-export type WriteStatus = (key: string, ips: readonly Ip[], signal: AbortSignal) => Promise<void>;
+/**
+ * Writes the addresses of one Service into its status; rejects when the Service has another
+ * version by now.
+ */
+export type WriteStatus = (
+  key: string,
+  status: { readonly ips: readonly Ip[]; readonly resourceVersion: string },
+  signal: AbortSignal,
+) => Promise<void>;
 
 /** Keys of Services that changed, for one who takes them. */
 export interface ServiceChanges {
@@ -34,29 +41,56 @@ export interface AllocationOptions {
 const writesAtOnce = 16;
 /** After a write failed. */
 const retryMs = 1_000;
+/** The event loop belongs to others again after so many Services, or after so long. */
+const turn = { steps: 256, ms: 5 } as const;
 
 /** The leader's work: gives addresses until the signal aborts. */
 export async function allocateAddresses(
   options: AllocationOptions,
   signal: AbortSignal,
 ): Promise<void> {
-  const { facts } = options;
-  const allocator = createAllocator(facts, options.pools, options.loadBalancerClass());
-  let keys: Iterable<string> = facts.services.keys();
-  const failed = new Set<string>();
+  const allocator = createAllocator(options.facts, options.pools, options.loadBalancerClass);
+  const writes: Writes = { failed: new Set(), sent: new Map() };
+  let keys: Iterable<string> | 'all' = 'all';
   while (!signal.aborted) {
-    const decisions = allocator.decide(keys);
-    await writeAll(options, decisions, failed, signal);
+    const decisions = await decideInTurns(options, allocator, keys, signal);
+    await writeAll(options, decisions, writes, signal);
     options.onProblems([...allocator.waiting.values()].flat());
-    if (!(await untilChanged(options, failed.size > 0, signal))) return;
+    if (!(await untilChanged(options, writes.failed.size > 0, signal))) return;
     const changed = options.changes.take();
     // Whoever waits is asked again: what changed may have given an address back.
     keys =
       changed === 'all'
-        ? [...facts.services.keys()]
-        : new Set([...changed, ...failed, ...allocator.waiting.keys()]);
-    failed.clear();
+        ? changed
+        : new Set([...changed, ...writes.failed, ...allocator.waiting.keys()]);
+    writes.failed.clear();
   }
+}
+
+interface Writes {
+  readonly failed: Set<string>;
+  /** The version of the Service for which a status was written: its successor is on the way. */
+  readonly sent: Map<string, string>;
+}
+
+async function decideInTurns(
+  { clock }: AllocationOptions,
+  allocator: Allocator,
+  keys: Iterable<string> | 'all',
+  signal: AbortSignal,
+): Promise<Decision[]> {
+  const decisions: Decision[] = [];
+  let startedMs = clock.monotonic();
+  let steps = 0;
+  for (const decision of allocator.decide(keys)) {
+    decisions.push(decision);
+    if (++steps < turn.steps && clock.monotonic() - startedMs < turn.ms) continue;
+    await new Promise((resolve) => setImmediate(resolve));
+    if (signal.aborted) return [];
+    steps = 0;
+    startedMs = clock.monotonic();
+  }
+  return decisions;
 }
 
 /** Waits for a change, or for the next try; false when the work is over. */
@@ -85,15 +119,20 @@ async function untilChanged(
 async function writeAll(
   options: AllocationOptions,
   decisions: readonly Decision[],
-  failed: Set<string>,
+  { failed, sent }: Writes,
   signal: AbortSignal,
 ): Promise<void> {
-  const queue = decisions.filter((decision) => decision.changed);
+  for (const { key, changed } of decisions) if (!changed) sent.delete(key);
+  const queue = decisions.filter(
+    ({ key, changed, resourceVersion }) => changed && sent.get(key) !== resourceVersion,
+  );
+  let next = 0;
   const one = async () => {
-    for (let next = queue.shift(); next !== undefined; next = queue.shift()) {
-      const { key, ips } = next;
+    for (let decision = queue[next++]; decision !== undefined; decision = queue[next++]) {
+      const { key, ips, resourceVersion } = decision;
       try {
-        await options.write(key, ips, signal);
+        await options.write(key, { ips, resourceVersion }, signal);
+        sent.set(key, resourceVersion);
         if (ips.length > 0) options.onAllocated(key, ips);
       } catch (error) {
         if (signal.aborted) return;

@@ -50,6 +50,11 @@ export interface Service {
   readonly affinitySeconds: number;
   /** Milliseconds since the epoch. */
   readonly createdMs: number;
+  /**
+   * `metadata.resourceVersion` of a load balancer, or of what still has a load balancer's address;
+   * otherwise '': what changes with every write would make equal facts differ.
+   */
+  readonly resourceVersion: string;
 }
 
 export interface Endpoint {

@@ -122,6 +122,18 @@ describe('parseConfig', () => {
       reason: /overlaps/,
     },
     {
+      name: 'a pool inside the Services',
+      text: `${minimal}services: { cidrs: ["fd00:10:96::/64"] }\nloadBalancer: { pools: [{ name: a, addresses: [192.0.2.0/24, "fd00:10:96::1000/120"] }] }`,
+      field: 'loadBalancer.pools[0].addresses[1]',
+      reason: /overlaps services\.cidrs entry fd00:10:96::\/64/,
+    },
+    {
+      name: 'a pool around the pods',
+      text: `${minimal}pods: { clusterCidrs: [10.244.0.0/16] }\nloadBalancer: { pools: [{ name: a, addresses: [10.243.0.0-10.245.0.0] }] }`,
+      field: 'loadBalancer.pools[0].addresses[0]',
+      reason: /overlaps pods\.clusterCidrs entry 10\.244\.0\.0\/16/,
+    },
+    {
       name: 'health and metrics on one port',
       text: `${minimal}metrics: { port: 10256 }`,
       field: 'metrics.port',

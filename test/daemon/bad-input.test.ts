@@ -143,7 +143,11 @@ function poolProblems(store: Store) {
   });
   assert.ok(pool.ok);
   const pools = [pool.value];
-  const allocator = createAllocator(store.facts, () => pools, '');
-  allocator.decide(store.facts.services.keys());
+  const allocator = createAllocator(
+    store.facts,
+    () => pools,
+    () => '',
+  );
+  for (const decision of allocator.decide('all')) assert.equal(decision.ips.length <= 2, true);
   return [...allocator.waiting.values()].flat();
 }

@@ -60,6 +60,7 @@ describe('the projection of a Service', () => {
       requestedIp: '',
       affinitySeconds: 0,
       createdMs: 0,
+      resourceVersion: '',
     });
   });
 

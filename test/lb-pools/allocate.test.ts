@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
-import { ip } from '../../src/core/ip.ts';
+import { ip, prefix } from '../../src/core/ip.ts';
 import { createAllocator } from '../../src/lb-pools/allocate.ts';
 import { type Pool, parsePool } from '../../src/lb-pools/pools.ts';
 import type { PoolConfig } from '../../src/model/config.ts';
@@ -40,7 +40,11 @@ function settle(
   pools: readonly Pool[],
   ours = '',
 ): ReturnType<typeof createAllocator> {
-  const allocator = createAllocator(store.facts, () => pools, ours);
+  const allocator = createAllocator(
+    store.facts,
+    () => pools,
+    () => ours,
+  );
   for (const { key, ips } of allocator.decide(store.facts.services.keys())) write(store, key, ips);
   return allocator;
 }
@@ -150,6 +154,85 @@ describe('addresses for load balancers', () => {
     assert.deepEqual(addresses(store), { 'd/a': '203.0.113.2' });
   });
 
+  it('is not held up by a pool inside the ranges of the cluster', () => {
+    const cidrs = [...config.services.cidrs, prefix('fd00:96::/64')];
+    const store = cluster([balancer('d/a', { clusterIps: [ip('fd00:96::10')] })]);
+    const own = { ...config, services: { ...config.services, cidrs } };
+    store.replace('config', new Map([['config', own]]));
+    const inside = pool('inside', ['fd00:96::/64', 'fd00:97::/126']);
+    settle(store, [inside]);
+    assert.deepEqual(addresses(store), { 'd/a': 'fd00:97::1' });
+  });
+
+  it('looks again at the address of a node that is gone', () => {
+    const store = cluster([balancer('d/a'), balancer('d/b')]);
+    store.commit('nodes', [['n1', node('n1', 1, { internalIps: [ip('203.0.113.1')] })]]);
+    const allocator = settle(store, [small]);
+    assert.deepEqual(addresses(store), { 'd/a': '203.0.113.2', 'd/b': '' });
+    store.commit('nodes', [['n1', undefined]]);
+    for (const { key, ips } of allocator.decide('all')) write(store, key, ips);
+    assert.deepEqual(addresses(store), { 'd/a': '203.0.113.2', 'd/b': '203.0.113.1' });
+  });
+
+  it('forgets Services that went while everything changed', () => {
+    const store = cluster([balancer('d/a'), balancer('d/b')]);
+    const allocator = settle(store, [small]);
+    store.commit('services', [
+      ['d/a', undefined],
+      ['d/c', balancer('d/c')],
+    ]);
+    for (const { key, ips } of allocator.decide('all')) write(store, key, ips);
+    assert.deepEqual(addresses(store), { 'd/b': '203.0.113.2', 'd/c': '203.0.113.1' });
+  });
+
+  it('leaves an address that two have to the older, whoever is asked about', () => {
+    const ingress = [{ ip: ip('203.0.113.1'), mode: 'VIP' as const }];
+    for (const asked of [[], ['d/young']]) {
+      const young = balancer('d/young', { createdMs: 2_000 });
+      const store = cluster([young]);
+      const allocator = settle(store, [small]);
+      assert.deepEqual(addresses(store), { 'd/young': '203.0.113.1' });
+      // Its status is written after that of the younger: by an administrator, or by a second leader.
+      store.commit('services', [['d/old', balancer('d/old', { createdMs: 1_000, ingress })]]);
+      for (const { key, ips } of allocator.decide(['d/old', ...asked])) write(store, key, ips);
+      const expected = { 'd/young': '203.0.113.2', 'd/old': '203.0.113.1' };
+      assert.deepEqual(addresses(store), expected, asked.join());
+      const again = [...allocator.decide('all')].filter((one) => one.changed);
+      assert.deepEqual(again, []);
+    }
+  });
+
+  it('stays with what it decided until the status says it, or something new', () => {
+    const ingress = [{ ip: ip('203.0.113.1'), mode: 'VIP' as const }];
+    const both = { ingress, resourceVersion: '7' };
+    const store = cluster([
+      balancer('d/old', { createdMs: 1_000, ...both }),
+      balancer('d/young', { createdMs: 2_000, ...both }),
+    ]);
+    const allocator = createAllocator(
+      store.facts,
+      () => [small],
+      () => '',
+    );
+    for (let i = 0; i < 3; i++) {
+      const changed = [...allocator.decide('all')].filter((one) => one.changed);
+      assert.deepEqual(
+        changed.map(({ key, ips }) => [key, ...ips]),
+        [['d/young', '203.0.113.2']],
+      );
+    }
+  });
+
+  it('gives way to the address of a Service of another class, which it must not touch', () => {
+    const ingress = [{ ip: ip('203.0.113.1'), mode: 'VIP' as const }];
+    const store = cluster([
+      balancer('d/other', { createdMs: 2_000, loadBalancerClass: 'other.io/x', ingress }),
+      balancer('d/ours', { createdMs: 1_000, ingress }),
+    ]);
+    settle(store, [small]);
+    assert.deepEqual(addresses(store), { 'd/other': '203.0.113.1', 'd/ours': '203.0.113.2' });
+  });
+
   it('takes an address back when the type changes, and leaves the status of others alone', () => {
     const store = cluster([balancer('d/a'), balancer('d/b', { loadBalancerClass: 'other.io/x' })]);
     write(store, 'd/b', ['198.51.100.9']);
@@ -171,7 +254,11 @@ describe('addresses for load balancers', () => {
     fc.assert(
       fc.property(fc.array(change, { maxLength: 20 }), (changes) => {
         const store = cluster([]);
-        const allocator = createAllocator(store.facts, () => [small], '');
+        const allocator = createAllocator(
+          store.facts,
+          () => [small],
+          () => '',
+        );
         for (const { key, type, gone, asked } of changes) {
           const before = store.facts.services.get(key);
           const ingress = before?.ingress ?? [];
@@ -187,8 +274,12 @@ describe('addresses for load balancers', () => {
           assert.equal(new Set(used).size, used.length, 'no address twice');
         }
         const before = addresses(store);
-        const again = createAllocator(store.facts, () => [small], '');
-        const changed = again.decide(store.facts.services.keys()).filter((one) => one.changed);
+        const again = createAllocator(
+          store.facts,
+          () => [small],
+          () => '',
+        );
+        const changed = [...again.decide(store.facts.services.keys())].filter((one) => one.changed);
         for (const { key, ips } of changed)
           assert.ok(before[key] === '' && ips.length > 0, 'a new leader only fills gaps');
       }),

@@ -57,6 +57,11 @@ async function startNode(url: string, nodeName: string) {
   return {
     pools,
     announced,
+    /** Another configuration file. */
+    configure(loadBalancer: Partial<Config['loadBalancer']>) {
+      const next = { ...own, loadBalancer: { ...own.loadBalancer, ...loadBalancer } };
+      store.commit('config', [['config', next]]);
+    },
     async [Symbol.asyncDispose]() {
       stop.abort(new Error('the node is gone'));
       await pools[Symbol.asyncDispose]();
@@ -81,7 +86,7 @@ describe('address pools on a cluster', function () {
     await using server = await createApiServer();
     await using client = createKubeClient(await accessOf(server.url), realClock);
     const { signal } = new AbortController();
-    const create = (name: string) =>
+    const create = (name: string, spec: object = {}) =>
       client.request(
         {
           method: 'POST',
@@ -90,7 +95,7 @@ describe('address pools on a cluster', function () {
             apiVersion: 'v1',
             kind: 'Service',
             metadata: { name, namespace: 'default' },
-            spec: { type: 'LoadBalancer', selector: { app: name }, ports: [{ port: 80 }] },
+            spec: { type: 'LoadBalancer', selector: { app: name }, ports: [{ port: 80 }], ...spec },
           },
         },
         signal,
@@ -123,6 +128,22 @@ describe('address pools on a cluster', function () {
       assert.equal(addressOf('a'), '203.0.113.1 VIP', 'kept');
       assert.equal(addressOf('b'), '203.0.113.2 VIP');
       assert.equal(nodes[0]?.pools.leading, true);
+      // No pool: somebody else gives out addresses, and what was given is theirs now.
+      nodes[0]?.configure({ pools: [] });
+      await until(() => nodes[0]?.pools.leading === false);
+      await create('c');
+      nodes[0]?.configure({ pools: [pool], class: 'example.org/vpp' });
+      await until(() => nodes[0]?.pools.leading === true);
+      await create('d', { loadBalancerClass: 'example.org/vpp' });
+      await until(() => addressOf('d') !== '');
+      assert.deepEqual(['a', 'b', 'c', 'd'].map(addressOf), [
+        '203.0.113.1 VIP',
+        '203.0.113.2 VIP',
+        '',
+        '203.0.113.3 VIP',
+      ]);
+      nodes[0]?.configure({ class: '' });
+      await until(() => addressOf('c') === '203.0.113.4 VIP');
     } finally {
       await dispose();
     }
