@@ -70,6 +70,7 @@ function tickMs(store: Store): number {
 async function tick(options: AffinityOptions, states: Map<string, PortState>): Promise<void> {
   const ports = portsWithAffinity(options.store);
   for (const key of states.keys()) if (!ports.has(key)) states.delete(key);
+  dropEpochs(options.store, ports);
   if (ports.size === 0) return;
   const read = await options.stats.read([newSessions, openSessions]);
   if (read === undefined) return;
@@ -84,6 +85,16 @@ async function tick(options: AffinityOptions, states: Map<string, PortState>): P
   const total = read.get(openSessions);
   const affordable = total?.kind === 'gauge' && total.value <= sessionsMax;
   if (idle.length > 0 && affordable) await forget(options, states, idle, ports);
+}
+
+/** The epochs of ports that are gone, or have no affinity any more. */
+function dropEpochs(store: Store, ports: ReadonlyMap<string, unknown>): void {
+  const gone = [...store.facts.affinityEpochs.keys()].filter((key) => !ports.has(key));
+  if (gone.length > 0)
+    store.commit(
+      'affinityEpochs',
+      gone.map((key) => [key, undefined] as const),
+    );
 }
 
 /** Whether the clients of a port may be forgotten. */

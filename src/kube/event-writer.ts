@@ -19,7 +19,7 @@ export interface EventWriter extends AsyncDisposable {
   report(problems: readonly Problem[]): void;
   /** Something good that happened to an object: an Event of type Normal. */
   announce(note: Problem): void;
-  /** Events that were dropped because the queue was full. */
+  /** Events that were dropped because the queue was full, or too many problems stand. */
   readonly dropped: number;
 }
 
@@ -35,7 +35,7 @@ export interface EventWriterOptions {
 
 /** Events that wait; more are dropped. */
 const queueLimit = 256;
-/** Problems whose Event is remembered; the oldest is forgotten and could be told again. */
+/** Problems whose Event is remembered. Those that stand are never forgotten; beyond, none is told. */
 const rememberedLimit = 4096;
 /** The API server's --event-ttl is an hour. */
 const repeatMs = 3_600_000;
@@ -54,21 +54,10 @@ export function createEventWriter(options: EventWriterOptions): EventWriter {
   const { clock, client, log } = options;
   const stop = new AbortController();
   const signal = AbortSignal.any([options.signal, stop.signal]);
-  const told = new Map<string, number>();
+  const told = createTold(clock);
   const queue: Note[] = [];
   let dropped = 0;
   let wake = () => {};
-
-  function isNew(problem: Problem): boolean {
-    const id = `${problem.object}\0${problem.field}\0${problem.reason}`;
-    const atMs = told.get(id);
-    if (atMs !== undefined && clock.monotonic() - atMs < repeatMs) return false;
-    told.delete(id);
-    told.set(id, clock.monotonic());
-    const oldest = told.keys().next().value;
-    if (told.size > rememberedLimit && oldest !== undefined) told.delete(oldest);
-    return true;
-  }
 
   function enqueue(note: Note): void {
     if (queue.length < queueLimit) queue.push(note);
@@ -118,10 +107,9 @@ export function createEventWriter(options: EventWriterOptions): EventWriter {
       return dropped;
     },
     report(problems) {
-      for (const problem of problems) {
-        if (!isNew(problem)) continue;
-        enqueue({ problem, type: 'Warning' });
-      }
+      const { news, excess } = told.look(problems);
+      for (const problem of news) enqueue({ problem, type: 'Warning' });
+      dropped += excess;
       wake();
     },
     announce(problem) {
@@ -131,6 +119,57 @@ export function createEventWriter(options: EventWriterOptions): EventWriter {
     async [Symbol.asyncDispose]() {
       stop.abort(new Error('the Event writer was closed'));
       await ended;
+    },
+  };
+}
+
+/**
+ * Which problems were told, and when. One that is gone is remembered for as long as there is room,
+ * so that a problem which comes and goes is not told each time.
+ */
+function createTold(clock: Clock) {
+  const told = new Map<string, { atMs: number; look: number }>();
+  let look = 0;
+  let untold = 0;
+
+  /** Makes room for one more; false when all that are remembered stand. */
+  function makeRoom(oldest: Iterator<[string, { look: number }]>): boolean {
+    if (told.size < rememberedLimit) return true;
+    for (let next = oldest.next(); !next.done; next = oldest.next()) {
+      const [id, entry] = next.value;
+      if (entry.look !== look) return told.delete(id);
+    }
+    return false;
+  }
+
+  return {
+    /** Of all problems of now: which to tell, and how many more than before are not remembered. */
+    look(problems: readonly Problem[]) {
+      look++;
+      const nowMs = clock.monotonic();
+      const news: Problem[] = [];
+      const unknown = new Map<string, Problem>();
+      for (const problem of problems) {
+        const id = `${problem.object}\0${problem.field}\0${problem.reason}`;
+        const entry = told.get(id);
+        if (entry === undefined) unknown.set(id, problem);
+        else {
+          entry.look = look;
+          if (nowMs - entry.atMs < repeatMs) continue;
+          entry.atMs = nowMs;
+          news.push(problem);
+        }
+      }
+      const before = untold;
+      untold = 0;
+      const oldest = told.entries();
+      for (const [id, problem] of unknown) {
+        if (makeRoom(oldest)) {
+          told.set(id, { atMs: nowMs, look });
+          news.push(problem);
+        } else untold++;
+      }
+      return { news, excess: Math.max(0, untold - before) };
     },
   };
 }

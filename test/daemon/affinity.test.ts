@@ -44,7 +44,7 @@ function watch(open: Set<string>) {
     openFrontends: () => Promise.resolve(open),
   });
   const epoch = () => store.facts.affinityEpochs.get('d/web /TCP') ?? 0;
-  return { clock, counters, epoch, [Symbol.dispose]: () => watching[Symbol.dispose]() };
+  return { store, clock, counters, epoch, [Symbol.dispose]: () => watching[Symbol.dispose]() };
 }
 
 describe('ClientIP affinity', () => {
@@ -87,6 +87,29 @@ describe('ClientIP affinity', () => {
     open.clear();
     await rig.clock.advance(6_000);
     assert.equal(rig.epoch(), 1);
+  });
+});
+
+describe('epochs of affinity', () => {
+  it('go with their Service, and when affinity is switched off', async () => {
+    using rig = watch(new Set());
+    const { store, clock } = rig;
+    const [a, b] = [{ affinitySeconds: 30 }, { affinitySeconds: 0 }];
+    store.commit('services', [['d/api', service('d/api', a)]]);
+    store.commit('affinityEpochs', [
+      ['d/web /TCP', 3],
+      ['d/api /TCP', 4],
+      ['d/old /TCP', 5],
+    ]);
+    await clock.advance(6_000);
+    const kept = () => [...store.facts.affinityEpochs.keys()];
+    assert.deepEqual(kept(), ['d/web /TCP', 'd/api /TCP']);
+    store.commit('services', [
+      ['d/web', undefined],
+      ['d/api', service('d/api', b)],
+    ]);
+    await clock.advance(60_000);
+    assert.deepEqual(kept(), []);
   });
 });
 

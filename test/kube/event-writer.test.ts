@@ -75,6 +75,39 @@ describe('the Event writer', () => {
     assert.equal(writer.dropped, 1000 - 256);
   });
 
+  it('tells each of very many problems at most once an hour', async () => {
+    const clock = createFakeClock();
+    const client = startRecorder();
+    await using writer = createEventWriter({ client, clock, signal, log, nodeName: 'n1' });
+    const all = Array.from({ length: 4_200 }, (_, i) => problem(`Service/default/s${i}`));
+    for (let i = 0; i < 900; i++) {
+      // In another order each time: problems come from maps.
+      writer.report(i % 2 === 0 ? all : all.toReversed());
+      await clock.advance(4_000);
+    }
+    const names = client.bodies.map((body) =>
+      JSON.stringify((body as { involvedObject: unknown }).involvedObject),
+    );
+    assert.ok(names.length >= 256, `${names.length}`);
+    assert.equal(new Set(names).size, names.length, 'none twice');
+    assert.equal(writer.dropped, 4_200 - names.length, 'each counts once');
+    // They are gone, and there is room for another.
+    writer.report([problem('Service/default/new')]);
+    await clock.advance(2_000);
+    assert.equal(client.bodies.length, names.length + 1);
+  });
+
+  it('does not tell a problem again that comes and goes', async () => {
+    const clock = createFakeClock();
+    const client = startRecorder();
+    await using writer = createEventWriter({ client, clock, signal, log, nodeName: 'n1' });
+    for (let i = 0; i < 100; i++) {
+      writer.report(i % 2 === 0 ? [problem('Service/default/web')] : []);
+      await clock.advance(2_000);
+    }
+    assert.equal(client.bodies.length, 1);
+  });
+
   const cases = [
     { object: 'Service/shop/web', involved: ['v1', 'Service', 'shop', 'web'], namespace: 'shop' },
     {
