@@ -101,12 +101,14 @@ function kubeProxyMetrics(registry: Registry) {
     fullSyncDuration: new Histogram({
       name: 'kubeproxy_sync_full_proxy_rules_duration_seconds',
       help: 'Duration of a round that planned every Service.',
+      labelNames: ['ip_family'] as const,
       buckets: kubeProxyDurationBuckets,
       registers,
     }),
     partialSyncDuration: new Histogram({
       name: 'kubeproxy_sync_partial_proxy_rules_duration_seconds',
       help: 'Duration of a round that planned the Services that changed.',
+      labelNames: ['ip_family'] as const,
       buckets: kubeProxyDurationBuckets,
       registers,
     }),
@@ -276,11 +278,13 @@ function collectServices(looked: Looked): void {
   looked(
     'kubeproxy_sync_proxy_rules_no_local_endpoints_total',
     'Ports of Services whose policy Local finds no endpoint on this node.',
-    ['traffic_policy'],
+    ['ip_family', 'traffic_policy'],
     (gauge, now) => {
-      const { internal, external } = now.serviceFigures().noLocalEndpoints;
-      gauge.set({ traffic_policy: 'internal' }, internal);
-      gauge.set({ traffic_policy: 'external' }, external);
+      for (const { family, internal, external } of now.serviceFigures().noLocalEndpoints) {
+        const ip_family = `IPv${family}`;
+        gauge.set({ ip_family, traffic_policy: 'internal' }, internal);
+        gauge.set({ ip_family, traffic_policy: 'external' }, external);
+      }
     },
   );
   looked(

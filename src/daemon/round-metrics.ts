@@ -1,3 +1,4 @@
+import { familyOf } from '../core/ip.ts';
 import type { Round } from './loop.ts';
 import type { Metrics } from './metrics.ts';
 
@@ -48,15 +49,34 @@ export function roundObserver(metrics: RoundMetrics, startedMs: number) {
       metrics.learnedRoutes.set(facts.learnedRoutes.size);
       const everyone = changed.config !== undefined || changed.uplink !== undefined;
       const sync = everyone ? metrics.fullSyncDuration : metrics.partialSyncDuration;
-      if (everyone || changed.services || changed.slices) sync.observe(round.durationMs / 1000);
+      // One round serves both families: it counts once for each that it touched.
+      for (const family of familiesOf(round)) {
+        sync.observe({ ip_family: `IPv${family}` }, round.durationMs / 1000);
+        metrics.syncDuration.observe({ ip_family: `IPv${family}` }, round.durationMs / 1000);
+      }
       if (!round.connected.has('vpp') || round.withheld.has('vpp')) return;
       for (const key of changed.slices ?? []) {
         const slice = facts.slices.get(key);
         if (slice === undefined || slice.triggerMs < startedMs) continue;
         const labels = { ip_family: `IPv${slice.family}` };
         metrics.programming.observe(labels, (nowMs - slice.triggerMs) / 1000);
-        metrics.syncDuration.observe(labels, round.durationMs / 1000);
       }
     },
   };
+}
+
+/** IP families of the Services and slices that changed; of all Services when everything did. */
+function familiesOf({ snapshot: { changed, facts } }: Round): ReadonlySet<4 | 6> {
+  const families = new Set<4 | 6>();
+  const everyone = changed.config !== undefined || changed.uplink !== undefined;
+  const services = everyone ? facts.services.keys() : (changed.services ?? []);
+  for (const key of services) {
+    if (families.size === 2) return families;
+    for (const ip of facts.services.get(key)?.clusterIps ?? []) families.add(familyOf(ip));
+  }
+  for (const key of changed.slices ?? []) {
+    const slice = facts.slices.get(key);
+    if (slice !== undefined) families.add(slice.family);
+  }
+  return families;
 }

@@ -10,18 +10,23 @@ import { packetsAt, type VppStats } from './vpp-stats.ts';
 
 /** Figures about Services, computed when somebody asks. */
 export function serviceFigures(store: Store): ServiceFigures {
-  const noLocalEndpoints = { internal: 0, external: 0 };
+  const noLocalEndpoints = ([4, 6] as const).map((family) => ({
+    family,
+    internal: 0,
+    external: 0,
+  }));
   for (const service of store.facts.services.values()) {
     const internal = service.internalTrafficPolicy === 'Local' && !service.headless;
     const external = gateReasons(service).includes('local');
     if (!internal && !external) continue;
     for (const port of service.ports)
-      for (const family of [4, 6] as const) {
+      for (const found of noLocalEndpoints) {
+        const { family } = found;
         if (frontendsOfPort(store.facts, service, port, family).length === 0) continue;
         const { cluster, local } = backendsOfPort(store.facts, service, port, family);
         if (local.length > 0 || cluster.length === 0) continue;
-        if (internal) noLocalEndpoints.internal++;
-        if (external) noLocalEndpoints.external++;
+        if (internal) found.internal++;
+        if (external) found.external++;
       }
   }
   return {

@@ -41,8 +41,12 @@ export interface ServiceFigures {
   /** Changes of Services and slices that no round has taken yet. */
   readonly pendingServices: number;
   readonly pendingSlices: number;
-  /** Ports of Services whose policy Local finds no endpoint on this node, by policy. */
-  readonly noLocalEndpoints: { readonly internal: number; readonly external: number };
+  /** Ports of Services whose policy Local finds no endpoint on this node, by family and policy. */
+  readonly noLocalEndpoints: readonly {
+    readonly family: 4 | 6;
+    readonly internal: number;
+    readonly external: number;
+  }[];
 }
 
 /** New connections of one frontend since VPP made its translation. */

@@ -49,6 +49,7 @@ describe('metrics', () => {
       'kvr_source_last_event_timestamp_seconds{source="services"} 1700000000',
       'kvr_target_connected{target="vpp"} 0',
       'kvr_bgp_peers{state="established"} 1',
+      'kubeproxy_sync_proxy_rules_no_local_endpoints_total{ip_family="IPv4",traffic_policy="external"} 3',
       'kubeproxy_sync_proxy_rules_last_queued_timestamp_seconds 1700000000.5',
     ]) {
       assert.ok(text.split('\n').includes(line), `no line ${line}`);

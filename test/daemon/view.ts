@@ -16,7 +16,7 @@ export const sampleView: DaemonView = {
   serviceFigures: () => ({
     pendingServices: 1,
     pendingSlices: 2,
-    noLocalEndpoints: { internal: 0, external: 3 },
+    noLocalEndpoints: [{ family: 4, internal: 0, external: 3 }],
   }),
   explainService: () => Promise.resolve({ found: undefined, similar: ['d/web'] }),
   connections: () =>
