@@ -3,7 +3,8 @@ import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { createApiServer } from '../src/apiserver/server.ts';
 import { realClock as clock } from '../src/core/clock.ts';
-import { ip, prefix } from '../src/core/ip.ts';
+import { errorText } from '../src/core/error-text.ts';
+import { prefix } from '../src/core/ip.ts';
 import { type Loop, type Round, startLoop } from '../src/daemon/loop.ts';
 import { createMetrics, type Metrics } from '../src/daemon/metrics.ts';
 import { roundObserver } from '../src/daemon/round-metrics.ts';
@@ -11,10 +12,11 @@ import type { TranslationRow } from '../src/desired/rows.ts';
 import { loadKubeAccess } from '../src/kube/access.ts';
 import { createKubeClient } from '../src/kube/request.ts';
 import { watchKube } from '../src/kube/watch-kube.ts';
-import type { Config } from '../src/model/config.ts';
 import { createStore } from '../src/model/store.ts';
 import { createVppTarget } from '../src/vpp/target.ts';
 import { address } from './messages.ts';
+import { benchConfig, benchUplink } from './node.ts';
+import { type Mix, serviceObject, sliceObject } from './objects.ts';
 
 /** The other processes of the cluster bench: `api`, `list` and `daemon`. */
 const [, , role, ...args] = process.argv;
@@ -24,19 +26,23 @@ process.on('disconnect', () => process.exit(0));
 
 switch (role) {
   case 'api':
-    await serveApi(args[0] ?? '', Number(args[1]));
+    await serveApi(args[0] ?? '', Number(args[1]), mixOf(args[2]));
     break;
   case 'list':
     await listAlone(args[0] ?? '');
     break;
   case 'daemon':
-    await runDaemon(args[0] ?? '', args[1] ?? '', Number(args[2]));
+    await runDaemon(args[0] ?? '', args[1] ?? '', Number(args[2]), mixOf(args[3]));
     break;
   default:
     throw new Error(`no role ${role}`);
 }
 
-async function serveApi(socketPath: string, services: number): Promise<void> {
+function mixOf(text: string | undefined): Mix {
+  return text === 'mixed' ? text : 'plain';
+}
+
+async function serveApi(socketPath: string, services: number, mix: Mix): Promise<void> {
   const server = await createApiServer({
     socketPath,
     endpointSlices: false,
@@ -44,18 +50,19 @@ async function serveApi(socketPath: string, services: number): Promise<void> {
   });
   server.load('{apiVersion: v1, kind: Namespace, metadata: {name: bench}}');
   for (let index = 0; index < services; index++) {
-    server.api.upsert(serviceObject(index) as never);
-    server.api.upsert(sliceObject(index, 0) as never);
+    // The second time writes the status, which an object that is created does not have.
+    for (let i = 0; i < 2; i++) server.api.upsert(serviceObject(mix, index) as never);
+    server.api.upsert(sliceObject(mix, index, 0) as never);
   }
   process.on('message', async (message: Order) => {
     if (message.kind === 'churn') {
       const loopMs = watchEventLoop();
-      const times = await churn(server, services, message);
+      const times = await churn(server, { services, mix }, message);
       send({ kind: 'sent', times, loopMs: loopMs() });
       return;
     }
     for (let change = 1; change <= message.changes; change++) {
-      server.api.upsert(sliceObject((change * 7919) % services, change) as never);
+      server.api.upsert(sliceObject(mix, (change * 7919) % services, change) as never);
       // One at a time: the next comes when this one is long in force.
       await new Promise((resolve) => setTimeout(resolve, 5));
     }
@@ -92,7 +99,7 @@ function watchEventLoop() {
 /** Sends changes at a steady rate; a tick that comes late makes up for it. */
 async function churn(
   server: { readonly api: { upsert(object: never): unknown } },
-  services: number,
+  { services, mix }: { readonly services: number; readonly mix: Mix },
   { changes, perSecond }: Order,
 ): Promise<[number, number][]> {
   const times: [number, number][] = [];
@@ -103,56 +110,11 @@ async function churn(
       const change = times.length + 1;
       const nowMs = performance.timeOrigin + performance.now();
       times.push([change, nowMs]);
-      server.api.upsert(sliceObject((change * 7919) % services, change, nowMs) as never);
+      server.api.upsert(sliceObject(mix, (change * 7919) % services, change, nowMs) as never);
     }
     await new Promise((resolve) => setTimeout(resolve, 1));
   }
   return times;
-}
-
-function serviceObject(index: number) {
-  return {
-    apiVersion: 'v1',
-    kind: 'Service',
-    metadata: { name: `service-${index}`, namespace: 'bench', labels: { app: `app-${index}` } },
-    spec: {
-      clusterIP: address(index, 11),
-      clusterIPs: [address(index, 11)],
-      ipFamilies: ['IPv4'],
-      ports: [{ name: 'http', port: 80, protocol: 'TCP', targetPort: 8080 }],
-      selector: { app: `app-${index}` },
-      type: 'ClusterIP',
-    },
-  };
-}
-
-/** Ten endpoints; one of them is another address after each change. */
-function sliceObject(index: number, change: number, triggerMs?: number) {
-  const trigger =
-    triggerMs === undefined
-      ? {}
-      : { 'endpoints.kubernetes.io/last-change-trigger-time': new Date(triggerMs).toISOString() };
-  return {
-    apiVersion: 'discovery.k8s.io/v1',
-    kind: 'EndpointSlice',
-    metadata: {
-      name: `service-${index}-abcde`,
-      namespace: 'bench',
-      annotations: trigger,
-      labels: {
-        'kubernetes.io/service-name': `service-${index}`,
-        'endpointslice.kubernetes.io/managed-by': 'endpointslice-controller.k8s.io',
-      },
-    },
-    addressType: 'IPv4',
-    ports: [{ name: 'http', port: 8080, protocol: 'TCP' }],
-    endpoints: Array.from({ length: 10 }, (_, i) => ({
-      addresses: [address(i === 0 ? change : index * 10 + i, i === 0 && change > 0 ? 13 : 12)],
-      conditions: { ready: true, serving: true, terminating: false },
-      nodeName: `node-${(index + i) % 100}`,
-      targetRef: { kind: 'Pod', name: `pod-${index}-${i}`, namespace: 'bench' },
-    })),
-  };
 }
 
 /** Fetching and parsing every page, both kinds at once, and doing nothing with it. */
@@ -173,11 +135,18 @@ async function listAlone(socket: string): Promise<void> {
   send({ kind: 'done', ms: performance.now() - startMs });
 }
 
-async function runDaemon(socket: string, vppSocket: string, services: number): Promise<void> {
+async function runDaemon(
+  socket: string,
+  vppSocket: string,
+  services: number,
+  mix: Mix,
+): Promise<void> {
   const { signal } = new AbortController();
   const store = createStore();
   store.replace('config', new Map([['config', benchConfig]]));
   for (const kind of ['uplink', 'attachments', 'learnedRoutes'] as const) store.markSynced(kind);
+  // Only Services that answer from outside need a node with addresses.
+  if (mix === 'mixed') store.commit('uplink', [['uplink', benchUplink]]);
   const vpp = createVppTarget({ connect: vppSocket, clock, signal });
   while (vpp.session === undefined) await vpp.sessionChanged();
   const received = new Map<string, number>();
@@ -191,6 +160,7 @@ async function runDaemon(socket: string, vppSocket: string, services: number): P
     targets: [vpp],
     clock,
     signal,
+    onFailure: ({ stage, key, error }) => console.error(`${stage} ${key}: ${errorText(error)}`),
     onRound: (round) => {
       observer.onRound(round);
       churned?.onRound(round);
@@ -233,11 +203,23 @@ async function runDaemon(socket: string, vppSocket: string, services: number): P
     },
   });
   await kube.synced;
-  const whole = () => loop.reconciler.appliedCount('translations') === services;
+  const whole = () => isWhole(loop, services);
   await loop.whenApplied(store.revision, AbortSignal.timeout(120_000), whole);
   const ms = performance.now() - startMs;
   const rssMb = process.memoryUsage().rss / 1e6;
   send({ kind: 'applied', ms, rssMb });
+}
+
+/** Whether every ClusterIP is in force; plain Services have nothing else. */
+function isWhole({ reconciler }: Loop, services: number): boolean {
+  if (reconciler.appliedCount('translations') < services) return false;
+  for (let index = 0; index < services; index++)
+    if (reconciler.applied('translations', rowKey(index)) === undefined) return false;
+  return true;
+}
+
+function rowKey(index: number): string {
+  return `${address(index, 11)} 80 TCP`;
 }
 
 /** After the last change this long without another: it was overtaken by a later one. */
@@ -281,7 +263,7 @@ function watchChurn(loop: Loop, changes: number, metrics: Metrics, done: (result
       const nowMs = performance.timeOrigin + performance.now();
       for (const key of round.snapshot.changed.slices ?? []) {
         const index = Number(/service-(\d+)-/.exec(key)?.[1]);
-        const row = loop.reconciler.applied('translations', `${address(index, 11)} 80 TCP`) as
+        const row = loop.reconciler.applied('translations', rowKey(index)) as
           | TranslationRow
           | undefined;
         const change = changeOf(row, changes);
@@ -300,19 +282,3 @@ function changeOf(row: TranslationRow | undefined, changes: number): number | un
   const number = ((b << 16) | (c << 8) | d) - 1; // `address` counts from 1.
   return number >= 1 && number <= changes ? number : undefined;
 }
-
-const benchConfig = {
-  nodeName: 'node-0',
-  pods: { interfaceKind: 'auto', mtu: 1480, clusterCidrs: [] },
-  services: {
-    cidrs: [],
-    nodePortAddresses: [],
-    nodePortRange: [30_000, 32_767],
-    externalIpRanges: [],
-    strictSourceRanges: false,
-    drainSeconds: 60,
-  },
-  loadBalancer: { class: '', leaseNamespace: 'kube-system', pools: [] },
-  bgp: { enabled: false, asn: 64512, port: 179, routerId: ip('192.0.2.1'), listenAddresses: [] },
-  overlay: { mode: 'none' },
-} as unknown as Config;

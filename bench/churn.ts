@@ -5,10 +5,11 @@ import { join } from 'node:path';
 import { openStats } from '../native/vpp-api/stats.ts';
 import { answer, end, startChild } from './children.ts';
 import { duration, type Figure, figure, percentile } from './figures.ts';
-import { type Plane, startPlane } from './plane.ts';
+import { type Plane, startPlaneWithLinks } from './plane.ts';
 
 /**
- * Churn: 1,000 endpoint changes a second for a minute, over 1,000 Services with 10 endpoints each.
+ * Churn: 1,000 endpoint changes a second for a minute, over 1,000 Services with 10 endpoints each;
+ * every second Service has policy Local, source ranges, affinity or endpoints that drain.
  *
  * A change is timed from outside: the API server notes when it sends it, the daemon's process notes
  * when the translation with that very endpoint is in force, and both use the clock of the machine.
@@ -40,12 +41,12 @@ export async function benchChurn(kind: Plane['kind'], quick: boolean): Promise<F
   const seconds = quick ? durations.quick : durations.full;
   const directory = mkdtempSync(join(tmpdir(), 'kvr-bench-'));
   const socket = join(directory, 'api-server.sock');
-  const api = startChild('api', [socket, String(services)]);
-  const plane = await startPlane(kind);
+  const api = startChild('api', [socket, String(services), 'mixed']);
+  const plane = await startPlaneWithLinks(kind);
   let child: ChildProcess | undefined;
   try {
     await answer(api, 'ready');
-    child = startChild('daemon', [socket, plane.apiSocket, String(services)]);
+    child = startChild('daemon', [socket, plane.apiSocket, String(services), 'mixed']);
     await answer(child, 'applied');
     const limitMs = (seconds + 60) * 1000;
     const [inForce, sent] = [answer(child, 'churned', limitMs), answer(api, 'sent', limitMs)];

@@ -5,7 +5,8 @@ import { join } from 'node:path';
 import { answer, end, runChild, startChild } from './children.ts';
 import { duration, type Figure, figure, median, percentile } from './figures.ts';
 import { openReplay, translations } from './messages.ts';
-import { type Plane, startPlane } from './plane.ts';
+import type { Mix } from './objects.ts';
+import { type Plane, startPlane, startPlaneWithLinks } from './plane.ts';
 
 /**
  * A cluster of 10,000 Services with 10 endpoints each: how long from the API server to the last
@@ -13,21 +14,29 @@ import { type Plane, startPlane } from './plane.ts';
  *
  * API server and daemon are processes of their own, as in a cluster; the daemon's has the
  * reflectors, the loop and the VPP target, and nothing else that would use memory or time.
+ *
+ * One change is timed a last time where every second Service is of a kind that costs more.
  */
-const sizes = [100, 1_000, 10_000] as const;
+const clusters: readonly (readonly [services: number, Mix])[] = [
+  [100, 'plain'],
+  [1_000, 'plain'],
+  [10_000, 'plain'],
+  [10_000, 'mixed'],
+];
 const coldRounds = 3;
 const changes = 1_000;
 
 export async function benchCluster(kind: Plane['kind']): Promise<Figure[]> {
   const figures: Figure[] = [];
-  for (const services of sizes) {
+  for (const [services, mix] of clusters) {
     const directory = mkdtempSync(join(tmpdir(), 'kvr-bench-'));
     const socket = join(directory, 'api-server.sock');
-    const api = startChild('api', [socket, String(services)]);
+    const api = startChild('api', [socket, String(services), mix]);
     try {
       await answer(api, 'ready');
-      if (services === 10_000) figures.push(...(await coldStart(kind, socket, services)));
-      figures.push(await oneChange(kind, { api, socket, services }));
+      if (services === 10_000 && mix === 'plain')
+        figures.push(...(await coldStart(kind, socket, services)));
+      figures.push(await oneChange(kind, { api, socket, services, mix }));
     } finally {
       await end(api);
       rmSync(directory, { recursive: true, force: true });
@@ -83,10 +92,16 @@ async function replayAlone(kind: Plane['kind'], services: number): Promise<numbe
 
 async function oneChange(
   kind: Plane['kind'],
-  given: { readonly api: ChildProcess; readonly socket: string; readonly services: number },
+  given: {
+    readonly api: ChildProcess;
+    readonly socket: string;
+    readonly services: number;
+    readonly mix: Mix;
+  },
 ): Promise<Figure> {
-  const plane = await startPlane(kind);
-  const child = startChild('daemon', [given.socket, plane.apiSocket, String(given.services)]);
+  const { socket, services, mix } = given;
+  const plane = await (mix === 'plain' ? startPlane(kind) : startPlaneWithLinks(kind));
+  const child = startChild('daemon', [socket, plane.apiSocket, String(services), mix]);
   try {
     await answer(child, 'applied');
     const finished = answer(child, 'latencies');
@@ -95,7 +110,7 @@ async function oneChange(
     const { latenciesMs } = await finished;
     const [p50, p99] = [percentile(latenciesMs, 0.5), percentile(latenciesMs, 0.99)];
     return figure(
-      `one endpoint change among ${given.services.toLocaleString('en')} services`,
+      `one endpoint change among ${services.toLocaleString('en')} ${mix === 'plain' ? '' : 'mixed '}services`,
       { measured: `p99 ${duration(p99)}, median ${duration(p50)}`, limit: 'p99 10 ms' },
       p99 / 10,
       { atMost: 1 },

@@ -3,6 +3,7 @@ import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { findVpp, startVpp } from '../scripts/vpp.mjs';
+import { makeNamespace } from './links.ts';
 
 /** The data plane that is measured. */
 export interface Plane {
@@ -14,18 +15,34 @@ export interface Plane {
 }
 
 /** A fresh one: VPP without poll-sleep where there is a VPP, otherwise the embedded one. */
-export function startPlane(kind: Plane['kind']): Promise<Plane> {
-  return kind === 'vpp' ? startRealVpp() : startEmbedded();
+export function startPlane(kind: Plane['kind'], namespace?: string): Promise<Plane> {
+  return kind === 'vpp' ? startRealVpp(namespace) : startEmbedded(namespace);
+}
+
+/** One with the links of a node (`benchUplink`). */
+export async function startPlaneWithLinks(kind: Plane['kind']): Promise<Plane> {
+  const namespace = makeNamespace();
+  try {
+    const plane = await startPlane(kind, namespace.name);
+    const stop = async () => {
+      await plane.stop();
+      namespace.remove();
+    };
+    return { ...plane, stop };
+  } catch (error) {
+    namespace.remove();
+    throw error;
+  }
 }
 
 export function defaultPlane(): Plane['kind'] {
   return findVpp() === undefined ? 'embedded' : 'vpp';
 }
 
-async function startRealVpp(): Promise<Plane> {
+async function startRealVpp(namespace: string | undefined): Promise<Plane> {
   const path = findVpp();
   if (path === undefined) throw new Error('no VPP: set VPP_BIN, or use --dataplane embedded');
-  const running = await startVpp(path, startupConf);
+  const running = await startVpp(path, startupConf, namespace);
   return { kind: 'vpp', ...running };
 }
 
@@ -44,12 +61,13 @@ cnat { session-max 262144 session-cleanup-timeout 0.05 translation-db-buckets 65
 
 const embeddedStartMs = 10_000;
 
-async function startEmbedded(): Promise<Plane> {
+async function startEmbedded(namespace: string | undefined): Promise<Plane> {
   const directory = mkdtempSync(join(tmpdir(), 'kvr-bench-'));
   const apiSocket = join(directory, 'api.sock');
-  const child = spawn(process.execPath, ['dist/emulator.js', '--api-socket', apiSocket], {
-    stdio: 'ignore',
-  });
+  const command = [process.execPath, 'dist/emulator.js', '--api-socket', apiSocket];
+  // `ip netns exec` becomes the program.
+  if (namespace !== undefined) command.unshift('ip', 'netns', 'exec', namespace);
+  const child = spawn(command[0] ?? '', command.slice(1), { stdio: 'ignore' });
   const ended = new Promise<void>((resolve) => child.once('close', () => resolve()));
   const deadline = Date.now() + embeddedStartMs;
   while (!existsSync(apiSocket)) {
