@@ -203,16 +203,18 @@ async function runDaemon(
     },
   });
   await kube.synced;
-  const whole = () => isWhole(loop, services);
+  const whole = () => isWhole(loop, services, mix);
   await loop.whenApplied(store.revision, AbortSignal.timeout(120_000), whole);
   const ms = performance.now() - startMs;
   const rssMb = process.memoryUsage().rss / 1e6;
   send({ kind: 'applied', ms, rssMb });
 }
 
-/** Whether every ClusterIP is in force; plain Services have nothing else. */
-function isWhole({ reconciler }: Loop, services: number): boolean {
+/** Whether every ClusterIP is in force, and of mixed Services the filters before them. */
+function isWhole({ reconciler }: Loop, services: number, mix: Mix): boolean {
   if (reconciler.appliedCount('translations') < services) return false;
+  // The uplink and the host have filters, because of policy Local and of source ranges.
+  if (mix === 'mixed' && reconciler.appliedCount('filterLists') < 2) return false;
   for (let index = 0; index < services; index++)
     if (reconciler.applied('translations', rowKey(index)) === undefined) return false;
   return true;
