@@ -30,7 +30,7 @@ export interface PeerStatus {
   readonly state: SessionState;
   /** Seconds in Established; 0 otherwise. */
   readonly uptimeSeconds: number;
-  /** Prefixes; `accepted` are those that the import policy has left. */
+  /** Prefixes; `accepted` counts all but loops, also what the import policy rejects. */
   readonly received: number;
   readonly accepted: number;
   readonly advertised: number;

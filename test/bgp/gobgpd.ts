@@ -45,12 +45,39 @@ export function freePort(): Promise<number> {
   });
 }
 
-/** Starts a gobgpd that was told nothing. Its BGP address is 127.<x>.<y>.<index>. */
-export async function startGobgpd(program: string, index: number): Promise<Gobgpd> {
+/** A network namespace with addresses of its own, that are no loopback addresses. */
+export interface Site extends Disposable {
+  readonly name: string;
+  readonly address: (index: number) => string;
+}
+
+const siteSize = 9;
+
+/**
+ * Makes a site; undefined where that is not allowed. GoBGP 3 takes no routes with a next hop in
+ * 127.0.0.0/8, which neighbours of another AS send there.
+ */
+export function createSite(): Site | undefined {
+  const name = `kvr-bgp-${process.pid}`;
+  const address = (index: number) => `10.77.0.${index}`;
+  const run = (...args: string[]) => spawnSync('ip', args).status === 0;
+  if (!run('netns', 'add', name)) return undefined;
+  run('-n', name, 'link', 'set', 'lo', 'up');
+  for (let i = 1; i <= siteSize; i++) run('-n', name, 'address', 'add', address(i), 'dev', 'lo');
+  return { name, address, [Symbol.dispose]: () => void run('netns', 'delete', name) };
+}
+
+/**
+ * Starts a gobgpd that was told nothing. Its BGP address is the site's, or
+ * 127.<x>.<y>.<index>.
+ */
+export async function startGobgpd(program: string, index: number, site?: Site): Promise<Gobgpd> {
   const directory = mkdtempSync(join(tmpdir(), 'kvr-gobgpd-'));
   const socket = join(directory, 'api.sock');
   // Every test process has its own part of 127.0.0.0/8, so that runs do not meet.
-  const address = `127.${1 + (process.pid % 250)}.${1 + ((process.pid >> 8) % 250)}.${index}`;
+  const address =
+    site?.address(index) ??
+    `127.${1 + (process.pid % 250)}.${1 + ((process.pid >> 8) % 250)}.${index}`;
   const client = createGobgpClient({ socket, clock: realClock });
   let child: ChildProcess | undefined;
 
@@ -65,13 +92,10 @@ export async function startGobgpd(program: string, index: number): Promise<Gobgp
 
   async function restart(): Promise<void> {
     rmSync(socket, { force: true }); // a killed gobgpd leaves it, and the next could not bind
-    child = spawn(
-      program,
-      ['--api-hosts', `unix://${socket}`, '--log-level', 'error', '--pprof-disable'],
-      {
-        stdio: 'ignore',
-      },
-    );
+    const flags = ['--api-hosts', `unix://${socket}`, '--log-level', 'error', '--pprof-disable'];
+    const enter = site === undefined ? [] : ['ip', 'netns', 'exec', site.name];
+    const [command = program, ...args] = [...enter, program, ...flags];
+    child = spawn(command, args, { stdio: 'ignore' });
     await answers(client);
   }
 

@@ -87,7 +87,7 @@ for (const version of [3, 4] as const) {
         const held = await driver.dump(signal);
         assert.deepEqual(
           held.map((entry) => entry.row),
-          expected[driver.table.name],
+          expected[driver.table.name] ?? [],
         );
       }
     });

@@ -1,3 +1,9 @@
+import * as gobgp3 from '../../proto/generated/gobgp3.ts';
+import * as gobgp4 from '../../proto/generated/gobgp4.ts';
+import type { GobgpClient } from '../../src/bgp/client.ts';
+import { dialect3 } from '../../src/bgp/dialect.ts';
+import { decodeAttributes, decodeNlri } from '../../src/bgp/path-attributes.ts';
+import type { PasswordOf } from '../../src/bgp/peer-driver.ts';
 import { createGobgpTarget, type GobgpTarget } from '../../src/bgp/target.ts';
 import { type GobgpWatch, watchGobgp } from '../../src/bgp/watch.ts';
 import { realClock } from '../../src/core/clock.ts';
@@ -8,7 +14,7 @@ import type { Rows } from '../../src/desired/plan.ts';
 import type { BgpPeerRow } from '../../src/desired/rows.ts';
 import { createStore, type Store } from '../../src/model/store.ts';
 import { createReconciler } from '../../src/reconcile/reconciler.ts';
-import { type Gobgpd, startGobgpd } from './gobgpd.ts';
+import { type Gobgpd, type Site, startGobgpd } from './gobgpd.ts';
 
 /** The BGP half of a node: a gobgpd, what is written to it, and what is learned from it. */
 export interface Speaker extends AsyncDisposable {
@@ -21,6 +27,17 @@ export interface Speaker extends AsyncDisposable {
   /** Text of the learned routes: `prefix via nexthops`, sorted. */
   learned(): string[];
   failures(): string[];
+  /** Calls that changed something, by their names, since the last time this was asked. */
+  calls(): string[];
+}
+
+export interface SpeakerOptions {
+  readonly staleSeconds?: number;
+  readonly startupSeconds?: number;
+  readonly passwordOf?: PasswordOf;
+  readonly site?: Site;
+  /** What is wanted at the first round. */
+  readonly rows?: Rows;
 }
 
 export const quiet = { info: () => undefined, warn: () => undefined };
@@ -28,17 +45,34 @@ export const quiet = { info: () => undefined, warn: () => undefined };
 export async function startSpeaker(
   program: string,
   index: number,
-  times: { readonly staleSeconds?: number; readonly startupSeconds?: number } = {},
+  options: SpeakerOptions = {},
 ): Promise<Speaker> {
-  const gobgpd = await startGobgpd(program, index);
+  const gobgpd = await startGobgpd(program, index, options.site);
+  const attached = attachSpeaker(gobgpd, options);
+  return {
+    ...attached,
+    async [Symbol.asyncDispose]() {
+      await attached[Symbol.asyncDispose]();
+      await gobgpd[Symbol.asyncDispose]();
+    },
+  };
+}
+
+/** A daemon beside a gobgpd; when it ends, the gobgpd goes on. */
+export function attachSpeaker(gobgpd: Gobgpd, options: SpeakerOptions = {}): Speaker {
   const stop = new AbortController();
   const { signal } = stop;
-  const { client } = gobgpd;
+  const { passwordOf, rows: firstRows, site: _, ...times } = options;
+  let calls: string[] = [];
+  const client = spyOn(gobgpd.client, (name) => calls.push(name));
   const store = createStore();
   const common = { client, clock: realClock, signal, log: quiet };
-  const target = createGobgpTarget(common);
+  const target = createGobgpTarget({ ...common, ...(passwordOf && { passwordOf }) });
   const watch = watchGobgp({ ...common, store, settleSeconds: 5, ...times });
   const desired = createDesired();
+  const put = (rows: Rows) =>
+    desired.put({ name: 'test', kind: 'Test', rank: 0 }, 'test', { rows, problems: [] });
+  if (firstRows !== undefined) put(firstRows);
   const reconciler = createReconciler({ targets: [target], desired });
   let wake = () => {};
 
@@ -64,13 +98,18 @@ export async function startSpeaker(
     store,
     watch,
     want(rows) {
-      desired.put({ name: 'test', kind: 'Test', rank: 0 }, 'test', { rows, problems: [] });
+      put(rows);
       wake();
     },
     learned: () =>
       [...store.facts.learnedRoutes.values()]
         .map((route) => `${route.prefix} via ${route.nextHops.join(' ')}`)
         .toSorted(),
+    calls() {
+      const made = calls;
+      calls = [];
+      return made;
+    },
     failures: () => [...reconciler.failures()].map((f) => `${f.stage} ${f.key}: ${f.error}`),
     async [Symbol.asyncDispose]() {
       stop.abort();
@@ -78,21 +117,84 @@ export async function startSpeaker(
       await running;
       await watch[Symbol.asyncDispose]();
       await target[Symbol.asyncDispose]();
-      await gobgpd[Symbol.asyncDispose]();
     },
   };
+}
+
+/** The same client; `note` hears of each call that changes something. */
+function spyOn(client: GobgpClient, note: (name: string) => void): GobgpClient {
+  const told = <T extends unknown[], R>(name: string, call: (...args: T) => R) => ({
+    value: (...args: T) => {
+      note(name);
+      return call(...args);
+    },
+  });
+  return Object.create(client, {
+    startBgp: told('StartBgp', client.startBgp),
+    stopBgp: told('StopBgp', client.stopBgp),
+    applyPaths: told('AddPathStream', client.applyPaths),
+    call: {
+      value: (name: string, ...rest: [Parameters<GobgpClient['call']>[1], AbortSignal]) => {
+        note(name);
+        return client.call(name, ...rest);
+      },
+    },
+  });
+}
+
+/** What a speaker has of each prefix, learned or own, one line a path, sorted. */
+export async function table(speaker: Speaker): Promise<string[]> {
+  const { client } = speaker.gobgpd;
+  const lines: string[] = [];
+  if ((await client.getBgp(AbortSignal.timeout(10_000))).asn === 0) return lines;
+  for (const family of [4, 6] as const) {
+    const messages = await client.list(
+      'ListPath',
+      (d) => d.listPaths(family),
+      (d) => (bytes) =>
+        (d === dialect3 ? gobgp3 : gobgp4).ListPathResponse.decode(bytes).destination?.paths,
+      AbortSignal.timeout(10_000),
+    );
+    for (const path of messages.flat()) {
+      const found = decodeAttributes(path.pattrsBinary);
+      const words = [
+        decodeNlri(path.nlriBinary, family),
+        `via ${found?.nextHop}`,
+        ...(found?.communities ?? []),
+        ...(found?.localPreference === undefined ? [] : [`pref ${found.localPreference}`]),
+        ...(found?.med === undefined ? [] : [`med ${found.med}`]),
+        `path ${asPath(path.pattrsBinary).join(' ')}`.trim(),
+      ];
+      lines.push(words.join(' '));
+    }
+  }
+  return lines.toSorted();
+}
+
+/** RFC 4271 section 4.3 b, with AS numbers of four bytes. */
+function asPath(attributes: readonly Buffer[]): number[] {
+  const found = attributes.find((bytes) => bytes[1] === 2);
+  if (found === undefined) return [];
+  const value = found.subarray(((found[0] ?? 0) & 0x10) === 0 ? 3 : 4);
+  const count = value[1] ?? 0;
+  return Array.from({ length: count }, (_, i) => value.readUInt32BE(2 + 4 * i));
 }
 
 export const asn = 64512;
 
 /** A server that listens on its own address only. */
-export function serverRows(speaker: Speaker, port: number): Rows {
+export function serverRows(speaker: Speaker, port: number, own = asn): Rows {
   const address = ip(speaker.gobgpd.address);
-  return { bgpServer: [{ asn, routerId: address, port, listenAddresses: [address] }] };
+  return { bgpServer: [{ asn: own, routerId: address, port, listenAddresses: [address] }] };
 }
 
-/** An iBGP session; of each pair the lower index waits. */
-export function nodePeerRow(local: Speaker, remote: Speaker, port: number): BgpPeerRow {
+/** A session, iBGP unless said otherwise; of each pair the lower index waits. */
+export function nodePeerRow(
+  local: Speaker,
+  remote: Speaker,
+  port: number,
+  more: Partial<BgpPeerRow> = {},
+): BgpPeerRow {
   const [localAddress, address] = [ip(local.gobgpd.address), ip(remote.gobgpd.address)];
   return peerRow({
     address,
@@ -101,6 +203,7 @@ export function nodePeerRow(local: Speaker, remote: Speaker, port: number): BgpP
     localAddress,
     passive: localAddress < address,
     description: `node/${address}`,
+    ...more,
   });
 }
 
