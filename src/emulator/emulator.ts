@@ -14,6 +14,7 @@ import { puntAnswers } from './api/punt.ts';
 import { systemAnswers } from './api/system.ts';
 import { createMessageTable, type MessageTable } from './api/table.ts';
 import { tunnelAnswers } from './api/tunnel.ts';
+import { vxlanAnswers } from './api/vxlan.ts';
 import type { Answers, World, WouldCrashVpp } from './api/world.ts';
 import { type CnatLimits, defaultCnatLimits } from './cnat/sessions.ts';
 import { createPlane } from './plane/create.ts';
@@ -172,6 +173,7 @@ function allAnswers(world: World): Answers {
     ...aclAnswers(world),
     ...abfAnswers(world),
     ...tunnelAnswers(world),
+    ...vxlanAnswers(world),
   };
 }
 
@@ -198,7 +200,7 @@ function inject(plane: Plane, interfaceName: string, bytes: Uint8Array): Walk {
   const frame = isL3 ? wrap(bytes, rx.mac ?? '') : Buffer.from(bytes);
   plane.outputs = outputs;
   try {
-    ethernetInput(plane, rx, frame, steps);
+    ethernetInput(plane, rx, frame, { steps });
   } finally {
     plane.outputs = undefined;
   }

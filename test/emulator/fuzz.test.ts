@@ -1,10 +1,21 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { ip, prefix } from '../../src/core/ip.ts';
-import { addrFromIp } from '../../src/emulator/address.ts';
-import { buildIp } from '../../src/emulator/packet/build.ts';
+import { addrFromIp, mac } from '../../src/emulator/address.ts';
+import { buildFrame, buildIp, udpSegment } from '../../src/emulator/packet/build.ts';
 import { writeIp4Checksum } from '../../src/emulator/packet/headers.ts';
-import { createRig, icmpAbout, macs, ping, type Rig, route, tcp, udp, unset } from './rig.ts';
+import {
+  createRig,
+  icmpAbout,
+  macs,
+  neighbour,
+  ping,
+  type Rig,
+  route,
+  tcp,
+  udp,
+  unset,
+} from './rig.ts';
 
 /** Everything on at once: services, tunnel, access lists, reassembly, MSS clamping. */
 async function createFullRig(): Promise<Rig> {
@@ -32,6 +43,7 @@ async function createFullRig(): Promise<Rig> {
   await vpp.request('sw_interface_set_flags', { sw_if_index: tunnel, flags: 1 });
   await vpp.request('feature_cnat_enable_disable', { sw_if_index: tunnel, enable_disable: true });
   await route(vpp, '10.1.9.0/24', [{ dev: tunnel }]);
+  await addVxlan(rig);
   const any = (text: string) => ({
     is_permit: 2,
     src_prefix: prefix(text),
@@ -69,6 +81,41 @@ async function createFullRig(): Promise<Rig> {
   return rig;
 }
 
+/** A tunnel of frames to the same peer; pods behind it: 10.1.8.0/24. */
+async function addVxlan({ vpp, index }: Rig): Promise<void> {
+  const { next_index: decap } = await vpp.request('add_node_next', {
+    node_name: 'vxlan4-input',
+    next_name: 'ethernet-input',
+  });
+  const { sw_if_index } = await vpp.request('vxlan_add_del_tunnel_v3', {
+    is_add: true,
+    instance: unset,
+    src_address: ip('192.0.2.1'),
+    dst_address: ip('198.51.100.7'),
+    src_port: 4789,
+    dst_port: 4789,
+    mcast_sw_if_index: unset,
+    encap_vrf_id: 0,
+    decap_next_index: decap,
+    vni: 4096,
+    is_l3: false,
+  });
+  await vpp.request('sw_interface_set_mac_address', { sw_if_index, mac_address: macs.uplink });
+  await vpp.request('sw_interface_set_unnumbered', {
+    sw_if_index: index.uplink ?? 0,
+    unnumbered_sw_if_index: sw_if_index,
+    is_add: true,
+  });
+  await neighbour(vpp, sw_if_index, '169.254.1.4', macs.uplink);
+  await route(vpp, '10.1.8.0/24', [{ dev: sw_if_index, via: '169.254.1.4' }]);
+}
+
+const inVxlan = (inner: Uint8Array) => {
+  const header = Buffer.from('0800000000100000', 'hex');
+  const frame = buildFrame(mac(macs.uplink), mac(macs.uplink), 0x0800, inner);
+  return wrapped(17, udpSegment(1, 4789, Buffer.concat([header, frame])));
+};
+
 const wrapped = (protocol: number, payload: Uint8Array) =>
   buildIp({
     source: addrFromIp(ip('198.51.100.7')),
@@ -83,6 +130,8 @@ const packets: readonly (readonly [keyof typeof macs, Buffer])[] = [
   ['pod1', udp('10.1.1.11:5', '192.0.2.1:6')],
   ['pod1', tcp('10.1.1.11:9', '10.1.9.1:80')],
   ['uplink', wrapped(4, tcp('10.1.9.1:80', '10.1.1.11:9', 18))],
+  ['pod1', tcp('10.1.1.11:9', '10.1.8.1:80')],
+  ['uplink', inVxlan(tcp('10.1.8.1:80', '10.1.1.11:9', 18))],
   ['pod1', ping('10.1.1.11', '203.0.113.8')],
   ['pod1', ping('fd10:1::11', 'ff02::1')],
   ['pod2', icmpAbout('10.1.1.12', '10.1.1.11', 3, 3, udp('10.1.1.11:5', '10.1.1.12:5'))],

@@ -128,7 +128,7 @@ function describe(one: Interface): FieldsOf<'sw_interface_details'> {
 
 function linkMtu(one: Interface): number {
   if (one.kind === 'local') return 0;
-  return one.kind === 'tunnel' ? 65_516 : 9000;
+  return one.kind === 'tunnel' && one.mac === undefined ? 65_516 : 9000;
 }
 
 function createLoopback(world: World, wanted: string, instance: number | undefined) {

@@ -41,6 +41,7 @@ export function tunnelAnswers(world: World): Answers {
           dscp: tunnel.dscp,
           flags: tunnel.flags,
           mode: tunnel.mode,
+          vxlan: undefined,
         },
         tunnel.instance,
       ),
@@ -49,8 +50,9 @@ export function tunnelAnswers(world: World): Answers {
       for (const one of tunnels(world, 'ipip', fields.sw_if_index)) yield describeIpip(one);
     },
     gre_tunnel_add_del_v2({ is_add: isAdd, tunnel }) {
-      // Ethernet and ERSPAN tunnels carry frames, which this data plane does not.
-      if (tunnel.type !== 0) return { retval: Retval.invalidValue, sw_if_index: noInterface };
+      // Ethernet and ERSPAN tunnels carry frames, and keys tell tunnels apart: not in this plane.
+      if (tunnel.type !== 0 || tunnel.key !== 0)
+        return { retval: Retval.invalidValue, sw_if_index: noInterface };
       const wanted: Omit<Tunnel, 'instance'> = {
         ...ends(tunnel),
         protocol: 'gre',
@@ -58,6 +60,7 @@ export function tunnelAnswers(world: World): Answers {
         dscp: 0,
         flags: tunnel.flags,
         mode: tunnel.mode,
+        vxlan: undefined,
       };
       if (isAdd) return add(wanted, tunnel.instance);
       const one = tunnels(world, 'gre').find((other) => sameEnds(other, wanted));

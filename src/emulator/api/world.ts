@@ -24,9 +24,14 @@ export const Retval = {
   noPathsInRoute: -52,
   noMatchingInterface: -54,
   addressNotFound: -60,
+  noSuchNode: -63,
+  noSuchNode2: -64,
   invalidInterface: -71,
+  tunnelExists: -75,
+  invalidDecapNext: -76,
   ifAlreadyExists: -79,
   valueExist: -81,
+  sameSourceAndTarget: -82,
   ip6NotEnabled: -62,
   invalidAddressFamily: -97,
   addressInUse: -105,
@@ -34,6 +39,7 @@ export const Retval = {
   duplicateIfAddress: -127,
   aclInUseInbound: -142,
   aclInUseOutbound: -143,
+  instanceInUse: -147,
 } as const;
 
 /** A request that real VPP 26.06 does not survive: the emulator ends as VPP would. */

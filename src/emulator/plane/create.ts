@@ -5,13 +5,14 @@ import type { CnatLimits } from '../cnat/sessions.ts';
 import { createFib } from '../fib/fib.ts';
 import { adjacency, ipLookup } from './forward.ts';
 import { icmpError } from './icmp.ts';
-import { ipInput, receiveAgain } from './input.ts';
+import { ethernetInput, ipInput, receiveAgain } from './input.ts';
 import { createInterfaces } from './interfaces.ts';
 import { ipLocal } from './local.ts';
 import { createNeighbours } from './neighbours.ts';
 import type { Plane } from './plane.ts';
 import { createReassembly } from './reassembly.ts';
 import { tunnelOutput } from './tunnel.ts';
+import { vxlanOutput } from './vxlan.ts';
 
 /** A data plane as VPP starts it: table 0 of both families, and `local0` as interface 0. */
 export function createPlane(nowSeconds: () => number, limits: CnatLimits): Plane {
@@ -21,7 +22,9 @@ export function createPlane(nowSeconds: () => number, limits: CnatLimits): Plane
       const one = interfaces.get(index);
       if (one === undefined) return undefined;
       if (!one.adminUp || !one.linkUp) return 'down';
-      return one.tunnel === undefined ? 'ethernet' : 'point-to-point';
+      return one.tunnel === undefined || one.tunnel.vxlan !== undefined
+        ? 'ethernet'
+        : 'point-to-point';
     },
   });
   const acl = createAccessLists(nowSeconds);
@@ -35,6 +38,7 @@ export function createPlane(nowSeconds: () => number, limits: CnatLimits): Plane
     reassembly: createReassembly(nowSeconds),
     punts: new Map(),
     puntUdp: { 4: false, 6: false },
+    vxlanPorts: { 4: new Set(), 6: new Set() },
     now: nowSeconds,
     outputs: undefined,
     next: {
@@ -44,6 +48,8 @@ export function createPlane(nowSeconds: () => number, limits: CnatLimits): Plane
       icmpError: (packet, type, code, word) => icmpError(plane, packet, type, code, word),
       adjacency: (packet, out, nextHop) => adjacency(plane, packet, out, nextHop),
       tunnel: (packet, out) => tunnelOutput(plane, packet, out),
+      frameTunnel: (packet, out, frame) => vxlanOutput(plane, packet, { out, frame }),
+      ethernetInput: (rx, frame, steps, depth) => ethernetInput(plane, rx, frame, { steps, depth }),
       receiveAgain: (packet, on) => receiveAgain(plane, packet, on),
     },
   };

@@ -87,7 +87,9 @@ export function adjacency(plane: Plane, packet: Packet, out: Interface, nextHop:
       const via = `${out.name} to ${ipFromAddr(nextHop)}`;
       note(part, `${out.name}-output`, `${part.l3.length} bytes leave by ${via}`);
     }
-    transmitFrame(plane, out, frameInPlace(part.l3, neighbour.mac, out.mac ?? neighbour.mac));
+    const frame = frameInPlace(part.l3, neighbour.mac, out.mac ?? neighbour.mac);
+    if (out.tunnel === undefined) transmitFrame(plane, out, frame);
+    else plane.next.frameTunnel(part, out, frame);
   }
 }
 

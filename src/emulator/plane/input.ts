@@ -23,8 +23,19 @@ import {
 } from './packet.ts';
 import { drop, type Plane } from './plane.ts';
 
+/** How a frame came: what explains it, and out of how many tunnels. */
+export interface Arrival {
+  readonly steps?: Step[] | undefined;
+  readonly depth?: number;
+}
+
 /** Takes a frame from an interface. The plane owns the bytes from here on. */
-export function ethernetInput(plane: Plane, rx: Interface, frame: Buffer, steps?: Step[]): void {
+export function ethernetInput(
+  plane: Plane,
+  rx: Interface,
+  frame: Buffer,
+  { steps, depth = 0 }: Arrival = {},
+): void {
   rx.counters.rxPackets++;
   rx.counters.rxBytes += frame.length;
   if (!rx.adminUp || frame.length < ethernetHeaderBytes) {
@@ -55,6 +66,7 @@ export function ethernetInput(plane: Plane, rx: Interface, frame: Buffer, steps?
     steps?.push({ node: 'ethernet-input', text: 'a broadcast frame' });
   }
   const packet = createPacket(payload, rx, steps);
+  packet.depth = depth;
   if ((packet.family === 4) !== (etherType === EtherType.ip4)) {
     drop(packet, 'ethernet-input', 'ethertype and IP version differ');
     return;

@@ -11,9 +11,21 @@ export interface InterfaceAddress {
   readonly length: number;
 }
 
-/** Both ends of a tunnel that carries IP in IP or in GRE. */
+/** What VXLAN adds to the ends of a tunnel. */
+export interface VxlanTunnel {
+  readonly vni: number;
+  /** UDP port on which we listen. */
+  readonly ownPort: number;
+  readonly targetPort: number;
+  /** Number of the node that gets opened packets, of `vxlan4-input` or `vxlan6-input`. */
+  readonly decapNext: number;
+  /** That node is `ethernet-input`; any other drops what a tunnel of a node carries. */
+  readonly toEthernet: boolean;
+}
+
+/** Both ends of a tunnel that carries IP in IP or in GRE, or Ethernet in VXLAN. */
 export interface Tunnel {
-  readonly protocol: 'ipip' | 'gre';
+  readonly protocol: 'ipip' | 'gre' | 'vxlan';
   readonly instance: number;
   readonly source: Addr;
   readonly target: Addr;
@@ -21,6 +33,8 @@ export interface Tunnel {
   readonly dscp: number;
   readonly flags: number;
   readonly mode: number;
+  /** VXLAN only. */
+  readonly vxlan: VxlanTunnel | undefined;
 }
 
 export interface Counters {
@@ -55,7 +69,7 @@ export interface Interface {
   readonly kind: InterfaceKind;
   /** What VPP calls `interface_dev_type`. */
   readonly devType: string;
-  /** Absent on tunnels. */
+  /** Absent on tunnels of packets; those of frames have one. */
   mac: Mac | undefined;
   tag: string;
   adminUp: boolean;

@@ -15,6 +15,7 @@ import { neighbourInput } from './nd.ts';
 import { note, type Packet, protocolName } from './packet.ts';
 import { drop, type Plane, type PuntRedirect } from './plane.ts';
 import { decapsulate } from './tunnel.ts';
+import { vxlanInput } from './vxlan.ts';
 
 /**
  * ip-local: what is addressed to the data plane itself.
@@ -45,6 +46,7 @@ export function ipLocal(plane: Plane, packet: Packet): void {
   if (protocol === Protocol.icmp && family === 4) icmp4Input(plane, packet);
   else if (protocol === Protocol.icmp6 && family === 6) icmp6Input(plane, packet);
   else if (isMulticast(targetOf(packet.l3, family))) drop(packet, node, 'no multicast listener');
+  else if (protocol === Protocol.udp && vxlanInput(plane, packet)) return;
   else if (protocol === Protocol.udp && !plane.puntUdp[family]) {
     note(packet, `ip${family}-udp-lookup`, 'nobody has this port');
     plane.next.icmpError(packet, family === 4 ? 3 : 1, family === 4 ? 3 : 4);

@@ -5,7 +5,7 @@ import type { Cnat } from '../cnat/nodes.ts';
 import type { Fib } from '../fib/fib.ts';
 import type { Interface, Interfaces } from './interfaces.ts';
 import type { Neighbours } from './neighbours.ts';
-import { note, type Packet } from './packet.ts';
+import { note, type Packet, type Step } from './packet.ts';
 import type { Reassembly } from './reassembly.ts';
 
 /** Where packets that VPP has no use for are sent: an interface and a next hop. */
@@ -29,6 +29,8 @@ export interface Plane {
   readonly punts: Map<string, PuntRedirect>;
   /** UDP ports that are punted although no redirect of protocols says so; `'all'`: every one. */
   readonly puntUdp: { 4: boolean; 6: boolean };
+  /** UDP ports that VXLAN tunnels opened; VPP never closes them again. */
+  readonly vxlanPorts: { readonly 4: Set<number>; readonly 6: Set<number> };
   /** Seconds since the start. */
   now(): number;
   /** Frames that leave go here first when a walk is being explained. */
@@ -41,6 +43,10 @@ export interface Plane {
     /** Sends through an adjacency: header, MTU, output features. */
     adjacency(packet: Packet, out: Interface, nextHop: Addr): void;
     tunnel(packet: Packet, out: Interface): void;
+    /** Sends the frame of a packet into a tunnel that carries frames. */
+    frameTunnel(packet: Packet, out: Interface, frame: Buffer): void;
+    /** A frame arrives, out of `depth` tunnels. */
+    ethernetInput(rx: Interface, frame: Buffer, steps: Step[] | undefined, depth: number): void;
     /** The packet arrives once more, on that interface. */
     receiveAgain(packet: Packet, on: Interface): void;
   };

@@ -30,7 +30,8 @@ export function tunnelOutput(plane: Plane, packet: Packet, out: Interface): void
   }
 }
 
-function sendOuter(plane: Plane, inner: Packet, l3: Buffer): void {
+/** Routes a packet around which an outer header was put. */
+export function sendOuter(plane: Plane, inner: Packet, l3: Buffer): void {
   const outer: Packet = {
     ...inner,
     l3,
