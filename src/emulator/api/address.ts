@@ -38,6 +38,8 @@ export function addressAnswers(world: World): Answers {
       borrower.unnumbered = fields.is_add ? fields.sw_if_index : undefined;
       return { retval: 0 };
     },
+    // This plane announces nothing.
+    sw_interface_ip6nd_ra_config: (fields) => onInterface(world, fields.sw_if_index, () => 0),
     sw_interface_ip6_enable_disable: (fields) =>
       onInterface(world, fields.sw_if_index, (one) => {
         if (fields.enable === one.ip6Enabled)

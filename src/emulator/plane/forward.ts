@@ -9,7 +9,7 @@ import { fragment4 } from './fragment.ts';
 import { type Interface, mtuFor } from './interfaces.ts';
 import { clampMss } from './mss-clamp.ts';
 import { askNeighbour } from './nd.ts';
-import { byFamily, note, type Packet } from './packet.ts';
+import { byFamily, note, type Packet, tunnelDepthMax } from './packet.ts';
 import { drop, type Plane } from './plane.ts';
 import { transmitFrame } from './transmit.ts';
 
@@ -17,7 +17,7 @@ import { transmitFrame } from './transmit.ts';
 export function ipLookup(plane: Plane, packet: Packet): void {
   const { family } = packet;
   const node = `ip${family}-lookup`;
-  const tableId = packet.rx.tableId[family];
+  const tableId = packet.tableId ?? packet.rx.tableId[family];
   const addr = targetOf(packet.l3, family);
   const entry = plane.fib.lookup(tableId, addr);
   if (entry === undefined) {
@@ -88,9 +88,23 @@ export function adjacency(plane: Plane, packet: Packet, out: Interface, nextHop:
       note(part, `${out.name}-output`, `${part.l3.length} bytes leave by ${via}`);
     }
     const frame = frameInPlace(part.l3, neighbour.mac, out.mac ?? neighbour.mac);
-    if (out.tunnel === undefined) transmitFrame(plane, out, frame);
-    else plane.next.frameTunnel(part, out, frame);
+    if (out.tunnel !== undefined) plane.next.frameTunnel(part, out, frame);
+    else if (out.kind === 'loopback') arriveAgain(plane, part, { out, frame });
+    else transmitFrame(plane, out, frame);
   }
+}
+
+/** What leaves by a loopback arrives on it. */
+function arriveAgain(
+  plane: Plane,
+  packet: Packet,
+  { out, frame }: { readonly out: Interface; readonly frame: Buffer },
+): void {
+  if (packet.depth >= tunnelDepthMax) {
+    drop(packet, `${out.name}-tx`, 'received too often');
+    return;
+  }
+  plane.next.ethernetInput(out, Buffer.from(frame), packet.steps, packet.depth + 1);
 }
 
 /**

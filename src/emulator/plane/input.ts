@@ -38,7 +38,9 @@ export function ethernetInput(
 ): void {
   rx.counters.rxPackets++;
   rx.counters.rxBytes += frame.length;
-  if (!rx.adminUp || frame.length < ethernetHeaderBytes) {
+  // A tunnel of frames takes them also while it is down (observed).
+  const isUp = rx.adminUp || rx.tunnel !== undefined;
+  if (!isUp || frame.length < ethernetHeaderBytes) {
     rx.counters.drops++;
     steps?.push({ node: 'ethernet-input', text: `dropped: ${rx.name} is down or the frame short` });
     return;

@@ -31,6 +31,8 @@ export interface Packet {
   noReturnFlow: boolean;
   /** Made here: its hop limit is not decremented. */
   local: boolean;
+  /** The table in which it is looked up; undefined: that of the interface. */
+  readonly tableId: number | undefined;
   /** Tunnels entered so far; bounded by `tunnelDepthMax`. */
   depth: number;
   /** Where explanations go; undefined when nobody reads them. */
@@ -49,6 +51,7 @@ export function createPacket(l3: Buffer, rx: Interface, steps: Step[] | undefine
     flow: undefined,
     noReturnFlow: false,
     local: false,
+    tableId: undefined,
     depth: 0,
     steps,
   };

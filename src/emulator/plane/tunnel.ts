@@ -3,7 +3,7 @@ import { allocatePacket, writeIpHeader } from '../packet/build.ts';
 import { EtherType, headerBytes, Protocol, sourceOf, targetOf } from '../packet/headers.ts';
 import { outputArc, partsFor, rewrite } from './forward.ts';
 import type { Interface, Tunnel } from './interfaces.ts';
-import { note, type Packet, tunnelDepthMax } from './packet.ts';
+import { type FlowState, note, type Packet, tunnelDepthMax } from './packet.ts';
 import { drop, type Plane } from './plane.ts';
 
 const greHeaderBytes = 4;
@@ -26,20 +26,29 @@ export function tunnelOutput(plane: Plane, packet: Packet, out: Interface): void
     note(packet, node, `${out.name} wraps it towards ${ipFromAddr(tunnel.target)}`);
     out.counters.txPackets++;
     out.counters.txBytes += part.l3.length;
-    sendOuter(plane, packet, encapsulate(part.l3, packet.family, tunnel));
+    const l3 = encapsulate(part.l3, packet.family, tunnel);
+    // cnat's output knows neither protocol: the outer header stays as it is.
+    sendOuter(plane, packet, { l3, tableId: tunnel.tableId, flowState: 'done' });
   }
 }
 
+/** What a tunnel made of a packet. */
+export interface Outer {
+  readonly l3: Buffer;
+  readonly tableId: number;
+  readonly flowState: FlowState;
+}
+
 /** Routes a packet around which an outer header was put. */
-export function sendOuter(plane: Plane, inner: Packet, l3: Buffer): void {
+export function sendOuter(plane: Plane, inner: Packet, { l3, tableId, flowState }: Outer): void {
   const outer: Packet = {
     ...inner,
     l3,
     family: (l3[0] ?? 0) >> 4 === 6 ? 6 : 4,
     depth: inner.depth + 1,
     local: true,
-    // VPP marks the packet so that the outer header does not pass cnat's output again.
-    flowState: 'done',
+    tableId,
+    flowState,
     rx: plane.interfaces.get(0) ?? inner.rx,
   };
   plane.next.ipLookup(outer);
@@ -80,8 +89,9 @@ export function decapsulate(plane: Plane, packet: Packet, protocol: number): boo
     drop(packet, node, 'GRE options or another protocol');
     return true;
   }
-  if (!rx.adminUp || inner.length === 0 || packet.depth >= tunnelDepthMax) {
-    drop(packet, node, `${rx.name} is down`);
+  // That the tunnel is down does not matter (observed).
+  if (inner.length === 0 || packet.depth >= tunnelDepthMax) {
+    drop(packet, node, inner.length === 0 ? 'nothing inside' : 'tunnels inside tunnels');
     return true;
   }
   note(packet, node, `${rx.name} unwraps it`);
@@ -89,6 +99,7 @@ export function decapsulate(plane: Plane, packet: Packet, protocol: number): boo
   rx.counters.rxBytes += inner.length;
   plane.next.ipInput({
     ...packet,
+    tableId: undefined,
     l3: inner,
     family: (inner[0] ?? 0) >> 4 === 6 ? 6 : 4,
     rx,

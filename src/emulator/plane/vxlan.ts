@@ -44,10 +44,13 @@ export function vxlanOutput(
   const { vni } = tunnel.vxlan;
   note(packet, node, `${out.name} wraps it towards ${ipFromAddr(tunnel.target)}, VNI ${vni}`);
   const sourcePort = flowHash(packet.l3, packet.family, flowHashDefault) & 0xffff;
-  const outer = wrapFrame(frame, { tunnel, sourcePort });
+  const l3 = wrapFrame(frame, { tunnel, sourcePort });
   out.counters.txPackets++;
-  out.counters.txBytes += outer.length;
-  sendOuter(plane, packet, outer);
+  out.counters.txBytes += l3.length;
+  // A defect of VPP 26.06 (observed): the outer UDP header is taken for the flow inside, and what
+  // translates the source of that flow is applied to it once more.
+  const { flowState } = packet;
+  sendOuter(plane, packet, { l3, tableId: tunnel.tableId, flowState });
 }
 
 function wrapFrame(
