@@ -137,7 +137,7 @@ export const config: Config = {
   uplink: { interface: 'eth0' },
   pods: {
     interfaceKind: 'auto',
-    mtu: 1480,
+    mtu: 0,
     clusterCidrs: [prefix('10.244.0.0/16')],
   },
   services: {
@@ -190,7 +190,7 @@ export const config: Config = {
     drain: { gracefulSeconds: 30, taints: [], onCordon: true },
     holdDown: { flaps: 5, windowSeconds: 60, seconds: 60 },
   },
-  overlay: { mode: 'subnet' },
+  overlay: { mode: 'subnet', encapsulation: 'ipip', accept: [], vxlanVni: 4096 },
   cni: { socket: '/run/cni.sock' },
   stateDir: '/var/lib/kube-vpp-router',
   control: { socket: '/run/control.sock' },

@@ -1,6 +1,7 @@
 import { createHash, randomBytes } from 'node:crypto';
 import type { Clock } from '../core/clock.ts';
 import type { Ip } from '../core/ip.ts';
+import { podMtuOf } from '../model/encapsulation.ts';
 import type { Attachment } from '../model/facts.ts';
 import type { Store } from '../model/store.ts';
 import { planAddresses } from './addresses.ts';
@@ -224,8 +225,11 @@ async function detach(site: Site, key: string): Promise<Outcome<undefined>> {
 
 function planAttachment(site: Site, call: Call): Outcome<Attachment> {
   const { store, hasVhostNet } = site;
-  const pods = store.facts.config.get('config')?.pods;
-  if (pods === undefined) return refused(cniCode.tryAgainLater, 'no configuration yet');
+  const config = store.facts.config.get('config');
+  if (config === undefined) return refused(cniCode.tryAgainLater, 'no configuration yet');
+  const uplink = store.facts.uplink.get('uplink');
+  if (uplink === undefined) return refused(cniCode.tryAgainLater, 'no uplink yet');
+  const { pods } = config;
   const ips = freeAddresses(site);
   if (!ips.ok) return ips;
   const auto = hasVhostNet ? 'tap' : 'veth';
@@ -241,7 +245,7 @@ function planAttachment(site: Site, call: Call): Outcome<Attachment> {
     ips: ips.value,
     mac: randomMac(),
     gatewayMac: randomMac(),
-    mtu: pods.mtu,
+    mtu: podMtuOf(config, uplink),
   });
 }
 

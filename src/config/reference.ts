@@ -73,7 +73,10 @@ function typeOf(field: Field): string {
     return `one of ${field.enum.map((value) => `\`${String(value)}\``).join(', ')}`;
   }
   if (field.anyOf !== undefined) return typeOf(field.anyOf.at(-1) ?? {});
-  if (field.type === 'array') return `list of ${typeOf(field.items ?? {})}s`;
+  if (field.type === 'array') {
+    const { items = {} } = field;
+    return items.enum === undefined ? `list of ${typeOf(items)}s` : `list, each ${typeOf(items)}`;
+  }
   if (field.type === 'integer') return `whole number ${field.minimum} to ${field.maximum}`;
   return field.type ?? 'string';
 }

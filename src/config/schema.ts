@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { parseRange } from '../core/address-range.ts';
 import { controlSocketDefault } from '../core/control-api.ts';
 import type { Config } from '../model/config.ts';
+import { encapsulations } from '../model/encapsulation.ts';
 import { bgp, poolBgp } from './bgp-schema.ts';
 import {
   absolutePath,
@@ -26,6 +27,13 @@ import {
  * socket that is open, a name that everything hangs on). All others are live: they are facts
  * like any other, and the planners plan with the new value.
  */
+/** RFC 8200 section 5: no link with IPv6 may have less. */
+const podMtu = z
+  .int()
+  .min(0)
+  .max(9000)
+  .refine((bytes) => bytes === 0 || bytes >= 1280, 'must be 0 or at least 1280 (RFC 8200)');
+
 const kube = z
   .strictObject({
     kubeconfig: meta(z.union([z.literal(''), absolutePath]).default(''), {
@@ -60,9 +68,9 @@ const pods = z
       description:
         "Kind of a new pod's interface. `auto`: tap where `/dev/vhost-net` exists, otherwise veth.",
     }),
-    mtu: meta(z.int().min(1280).max(9000).default(1480), {
+    mtu: meta(podMtu.default(0), {
       description:
-        "Bytes of a pod's packet; for new pods. At most the uplink's MTU less the tunnel's header (20 over IPv4, 40 over IPv6). Lower bound: RFC 8200.",
+        "Bytes of a pod's packet; for new pods. 0: the uplink's MTU less what `overlay.encapsulation` adds (over IPv4: ipip 20, gre 24, vxlan 50; over IPv6 20 more; `mode: none` 0). Otherwise at least 1280.",
     }),
     clusterCidrs: meta(prefixes.prefault([]), {
       description: 'Prefixes of the pods of the whole cluster, v4 and v6: never masqueraded.',
@@ -139,7 +147,19 @@ const overlay = z
   .strictObject({
     mode: meta(z.enum(['subnet', 'full', 'none']).default('subnet'), {
       description:
-        'Which nodes are reached through an IPIP tunnel. `subnet`: those of another subnet; `full`: all; `none`: no node.',
+        'Which nodes are reached through a tunnel. `subnet`: those of another subnet; `full`: all; `none`: no node.',
+    }),
+    encapsulation: meta(z.enum(encapsulations).default('ipip'), {
+      description:
+        'How packets travel in tunnels to a node whose annotation `kube-vpp-router.io/encapsulation` does not say otherwise. `ipip`: protocols 4 and 41; `gre`: protocol 47; `vxlan`: UDP port 4789, for networks that let only TCP and UDP pass.',
+    }),
+    accept: meta(z.array(z.enum(encapsulations)).max(encapsulations.length).prefault([]), {
+      description:
+        'Encapsulations in which this node takes packets besides its own. To change `encapsulation` without loss: name the new and the old one here on all nodes, change it, empty the list again.',
+      examples: ['gre'],
+    }),
+    vxlanVni: meta(z.int().min(1).max(16_777_215).default(4096), {
+      description: 'VXLAN network identifier (RFC 7348); the same on all nodes.',
     }),
   })
   .prefault({});

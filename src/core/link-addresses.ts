@@ -14,6 +14,12 @@ export const refuseAddresses: { readonly [F in 4 | 6]: Ip } = {
 /** tcpmux (RFC 1078), which nobody runs: a port that is closed on every host. */
 export const refusePort = 1;
 
+/** The other end of any link that only VPP knows: of a tunnel of frames, of a loopback to itself. */
+export const farEndAddresses: { readonly [F in 4 | 6]: Ip } = {
+  4: ip('169.254.1.4'),
+  6: ip('fe80::4'),
+};
+
 /** Routed to drop. */
 export const dropAddresses: { readonly [F in 4 | 6]: Ip } = {
   4: ip('169.254.1.3'),

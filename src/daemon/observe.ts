@@ -247,6 +247,7 @@ const rowWords: { readonly [S in Stage]: string } = {
   filters: 'filter',
   filterLists: 'filters of an interface',
   natInterfaces: 'translation on an interface',
+  tunnelStates: 'state of a tunnel',
   routes: 'route',
   sessionPauses: 'pause of the session scan',
   translations: 'frontend of a Service',

@@ -52,15 +52,32 @@ export interface LoopbackRow {
 
 export type InterfaceRow = AfPacketRow | TapRow | LoopbackRow;
 
-/** An IPIP tunnel to another node. */
-export interface TunnelRow {
+/** Both ends of a tunnel to another node. */
+interface TunnelEnds {
   readonly name: InterfaceName;
-  readonly kind: 'ipip';
   readonly source: Ip;
   readonly destination: Ip;
-  /** Bytes of an inner L3 packet. */
+  /** Bytes of an inner L3 packet; TCP's segments are kept below it. */
   readonly mtu: number;
 }
+
+/** Carries packets. */
+export interface IpTunnelRow extends TunnelEnds {
+  readonly kind: 'ipip' | 'gre';
+}
+
+/** Carries frames, so it has a MAC address and reaches the other end by a neighbour. */
+export interface VxlanTunnelRow extends TunnelEnds {
+  readonly kind: 'vxlan';
+  /** One sends and another receives: src/vpp/drivers/way-out.ts says why. */
+  readonly direction: 'out' | 'in';
+  /** VXLAN network identifier, 24 bits. */
+  readonly vni: number;
+  readonly mac: string;
+}
+
+/** A tunnel to another node, for packets of pods. */
+export type TunnelRow = IpTunnelRow | VxlanTunnelRow;
 
 /** An address of an interface of its own, or the loan of another interface's addresses. */
 export type AddressRow =

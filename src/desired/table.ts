@@ -29,6 +29,8 @@ export const stages = [
   'filters',
   'filterLists',
   'natInterfaces',
+  // Before the routes: one that moves from tunnel to tunnel finds the new one up.
+  'tunnelStates',
   'routes',
   // Before the translations: what drains is protected before it loses its place.
   'sessionPauses',

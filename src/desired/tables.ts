@@ -36,6 +36,7 @@ export interface RowTypes {
   readonly filters: FilterRow;
   readonly filterLists: FilterListRow;
   readonly natInterfaces: NatInterfaceRow;
+  readonly tunnelStates: LinkStateRow;
   readonly routes: RouteRow;
   readonly sessionPauses: SessionPauseRow;
   readonly translations: TranslationRow;
@@ -105,7 +106,10 @@ export const tables: { readonly [Name in Stage]: Table<RowTypes[Name]> } = {
   tunnels: table(
     'tunnels',
     (row) => row.name,
-    (row) => `${row.name} ${row.kind} ${row.source} > ${row.destination} mtu ${row.mtu}`,
+    (row) => {
+      const ends = `${row.name} ${row.kind} ${row.source} > ${row.destination} mtu ${row.mtu}`;
+      return row.kind === 'vxlan' ? `${ends} vni ${row.vni} ${row.direction}` : ends;
+    },
   ),
   addresses: table(
     'addresses',
@@ -149,6 +153,11 @@ export const tables: { readonly [Name in Stage]: Table<RowTypes[Name]> } = {
     'natInterfaces',
     (row) => row.interface,
     (row) => `${row.interface} ${row.role}${row.via === undefined ? '' : ` via ${row.via}`}`,
+  ),
+  tunnelStates: table(
+    'tunnelStates',
+    (row) => row.interface,
+    (row) => `${row.interface} ${row.up ? 'up' : 'down'}`,
   ),
   routes: table(
     'routes',

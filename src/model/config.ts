@@ -1,5 +1,6 @@
 import type { Ip, Prefix } from '../core/ip.ts';
 import type { BgpConfig } from './bgp-config.ts';
+import type { Encapsulation } from './encapsulation.ts';
 
 /** How much the daemon logs. */
 export type LogLevel = 'trace' | 'debug' | 'info' | 'warn' | 'error';
@@ -49,6 +50,7 @@ export interface Config {
   };
   readonly pods: {
     readonly interfaceKind: 'auto' | 'veth' | 'tap';
+    /** 0: what passes the configured encapsulation in one piece. */
     readonly mtu: number;
     /** Prefixes of the whole cluster's pods: never masqueraded. */
     readonly clusterCidrs: readonly Prefix[];
@@ -79,6 +81,11 @@ export interface Config {
   readonly overlay: {
     /** `subnet`: tunnel only to nodes of another subnet; `full`: to all; `none`: never. */
     readonly mode: 'subnet' | 'full' | 'none';
+    /** How nodes receive that do not say otherwise by an annotation. */
+    readonly encapsulation: Encapsulation;
+    /** Other encapsulations in which this node takes packets. */
+    readonly accept: readonly Encapsulation[];
+    readonly vxlanVni: number;
   };
   readonly cni: {
     /** Unix socket on which the CNI executable finds the daemon. */

@@ -1,5 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
 import { nodeBgp } from './bgp-annotations.ts';
+import { encapsulationAnnotation } from './encapsulation.ts';
 import type { Node } from './facts.ts';
 
 /**
@@ -14,11 +15,10 @@ import type { Node } from './facts.ts';
 export type NodePart = 'way' | 'role' | 'neighbours' | 'pods' | 'zone';
 
 const zoneLabel = 'topology.kubernetes.io/zone';
-const encapsulation = 'kube-vpp-router.io/encapsulation';
 
 /** What each part is made of. */
 const read: { readonly [P in NodePart]: (node: Node) => unknown } = {
-  way: (node) => [node.internalIps, node.annotations[encapsulation]],
+  way: (node) => [node.internalIps, node.annotations[encapsulationAnnotation]],
   role: (node) => {
     const { asn, reflector, reflectorClient } = nodeBgp(node);
     return [asn, reflector, reflectorClient];

@@ -1,13 +1,14 @@
-import { familyOf, type Ip } from '../core/ip.ts';
-import { tunnelName, uplinkName } from '../desired/names.ts';
+import { familyOf, type Ip, type Prefix } from '../core/ip.ts';
+import { uplinkName } from '../desired/names.ts';
 import { emptyPlan, type Planner } from '../desired/plan.ts';
 import type { RoutePath } from '../desired/rows.ts';
 import { sortPaths } from '../desired/tables.ts';
 import type { Config } from '../model/config.ts';
+import { encapsulationTo } from '../model/encapsulation.ts';
 import type { Uplink } from '../model/facts.ts';
 import { hasChanged } from '../model/node-parts.ts';
 import type { ChangedKeys, Facts } from '../model/store.ts';
-import { needsTunnel } from './tunnels.ts';
+import { needsTunnel, tunnelPath } from './tunnels.ts';
 import { isOnLink, isOwnAddress } from './uplink.ts';
 
 /**
@@ -32,7 +33,9 @@ export const learnedRoutePlanner: Planner<Facts, ChangedKeys> = {
     if (isOwnAddress(uplink, learned.prefix)) return emptyPlan;
     const ownCidrs = facts.nodes.get(config.nodeName)?.podCidrs ?? [];
     if (ownCidrs.includes(learned.prefix)) return emptyPlan;
-    const paths = learned.nextHops.flatMap((nextHop) => pathTo(facts, uplink, config, nextHop));
+    const paths = learned.nextHops.flatMap((nextHop) =>
+      pathTo(facts, { uplink, config }, { prefix: learned.prefix, nextHop }),
+    );
     if (paths.length === 0) {
       const reason = `no way to next hop ${learned.nextHops.join(', ')}; the route is not used`;
       return { rows: {}, problems: [{ object: `Route/${owner}`, field: 'nextHop', reason }] };
@@ -46,9 +49,15 @@ export const learnedRoutePlanner: Planner<Facts, ChangedKeys> = {
   },
 };
 
-function pathTo(facts: Facts, uplink: Uplink, config: Config, nextHop: Ip): RoutePath[] {
-  if (facts.nodeOf.has(nextHop) && needsTunnel(uplink, config, nextHop))
-    return [{ kind: 'forward', interface: tunnelName(nextHop) }];
+function pathTo(
+  facts: Facts,
+  { uplink, config }: { readonly uplink: Uplink; readonly config: Config },
+  way: { readonly prefix: Prefix; readonly nextHop: Ip },
+): RoutePath[] {
+  const { nextHop } = way;
+  const node = facts.nodeOf.get(nextHop);
+  if (node !== undefined && needsTunnel(uplink, config, nextHop))
+    return [tunnelPath(encapsulationTo(facts.nodes.get(node), config), way)];
   if (isOnLink(uplink, nextHop)) return [{ kind: 'forward', interface: uplinkName, nextHop }];
   const gateway = uplink.gateways.find((address) => familyOf(address) === familyOf(nextHop));
   return gateway === undefined

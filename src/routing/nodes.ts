@@ -6,6 +6,7 @@ import { emptyPlan, type Plan, type Planner, type Rows } from '../desired/plan.t
 import type { BgpPeerRow } from '../desired/rows.ts';
 import { type NodeBgp, nodeBgp } from '../model/bgp-annotations.ts';
 import type { Config } from '../model/config.ts';
+import { encapsulationProblems, podMtuProblems } from '../model/encapsulation.ts';
 import type { Node, Uplink } from '../model/facts.ts';
 import { hasChanged } from '../model/node-parts.ts';
 import type { ChangedKeys, Facts } from '../model/store.ts';
@@ -23,7 +24,10 @@ export const nodePlanner: Planner<Facts, ChangedKeys> = {
   touched(facts, changed) {
     if (changed.config || changed.uplink || changed.passwords) return 'all';
     // They decide about all sessions.
-    if (hasChanged(changed, 'role', facts.config.get('config')?.nodeName ?? '')) return 'all';
+    const own = facts.config.get('config')?.nodeName ?? '';
+    if (hasChanged(changed, 'role', own)) return 'all';
+    // How this node receives decides which tunnels it has with each of the others.
+    if (hasChanged(changed, 'way', own)) return 'all';
     return changed.nodes ?? [];
   },
   plan(facts, owner) {
@@ -31,16 +35,19 @@ export const nodePlanner: Planner<Facts, ChangedKeys> = {
     const uplink = facts.uplink.get(uplinkName);
     const config = facts.config.get('config');
     if (node === undefined || uplink === undefined || config === undefined) return emptyPlan;
-    // What this node is: speaker.ts.
-    if (owner === config.nodeName) return emptyPlan;
+    const problems = encapsulationProblems(node, config);
+    // What else this node is: speaker.ts.
+    if (owner === config.nodeName)
+      return { rows: {}, problems: [...problems, ...podMtuProblems(config, uplink)] };
+    const self = facts.nodes.get(config.nodeName);
     const session = planSession(facts, node, uplink, config);
     return {
       rows: {
         natExclusions: node.podCidrs.map((prefix) => ({ prefix })),
-        ...planTunnels(node, uplink, config),
+        ...planTunnels(node, self, { uplink, config }),
         ...session.rows,
       },
-      problems: session.problems,
+      problems: [...problems, ...session.problems],
     } satisfies Plan;
   },
 };

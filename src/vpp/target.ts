@@ -5,7 +5,7 @@ import { type Clock, sleep } from '../core/clock.ts';
 import type { AnyDriver, Target } from '../reconcile/driver.ts';
 import { addressParts, neighbourParts } from './drivers/addresses.ts';
 import { filterListParts, filterParts } from './drivers/filters.ts';
-import { interfaceParts, linkStateParts } from './drivers/interfaces.ts';
+import { interfaceParts, linkStateParts, tunnelStateParts } from './drivers/interfaces.ts';
 import { natExclusionParts, natParts, translationParts } from './drivers/nat.ts';
 import { natInterfaceParts } from './drivers/nat-interfaces.ts';
 import { puntParts, routeParts } from './drivers/routes.ts';
@@ -49,6 +49,8 @@ export const requiredMessages: readonly MessageName[] = [
   'ipip_add_tunnel',
   'ipip_del_tunnel',
   'ipip_tunnel_dump',
+  'mss_clamp_enable_disable',
+  'mss_clamp_get',
   'set_punt',
   'add_del_ip_punt_redirect_v2',
   'ip_punt_redirect_v2_dump',
@@ -154,6 +156,7 @@ function allDrivers(current: () => VppSession): AnyDriver[] {
     vppDriver('filters', current, filterParts),
     vppDriver('filterLists', current, filterListParts),
     vppDriver('natInterfaces', current, natInterfaceParts),
+    vppDriver('tunnelStates', current, tunnelStateParts),
     vppDriver('routes', current, routeParts),
     vppDriver('sessionPauses', current, sessionPauseParts),
     vppDriver('translations', current, translationParts),

@@ -4,7 +4,7 @@ import type { Plan } from '../../src/desired/plan.ts';
 import { stages, type Table } from '../../src/desired/table.ts';
 import { tables } from '../../src/desired/tables.ts';
 import type { Config } from '../../src/model/config.ts';
-import { createStore, type Store } from '../../src/model/store.ts';
+import { type ChangedKeys, createStore, type Store } from '../../src/model/store.ts';
 import { learnedRoutePlanner } from '../../src/routing/learned.ts';
 import { nodePlanner } from '../../src/routing/nodes.ts';
 import { podPlanner } from '../../src/routing/pods.ts';
@@ -136,16 +136,131 @@ describe('nodePlanner', () => {
       'addresses: ipip-198.51.100.3 borrowed from uplink',
       'natExclusions: 10.244.3.0/24',
       'natInterfaces: ipip-198.51.100.3 tunnel',
-      'linkStates: ipip-198.51.100.3 up',
+      'tunnelStates: ipip-198.51.100.3 up',
       'bgpPeers: 198.51.100.3 AS 64512 node/n3',
     ]);
   });
 
   it('tunnels to every node in mode full, to none in mode none', () => {
     const tunnels = (mode: Config['overlay']['mode'], owner: string) =>
-      nodePlanner.plan(cluster({ ...config, overlay: { mode } }).facts, owner).rows.tunnels ?? [];
+      nodePlanner.plan(cluster({ ...config, overlay: { ...config.overlay, mode } }).facts, owner)
+        .rows.tunnels ?? [];
     assert.equal(tunnels('full', 'n2').length, 1);
     assert.equal(tunnels('none', 'n3').length, 0);
+  });
+
+  const tunnelLines = (
+    overlay: Partial<Config['overlay']>,
+    annotations: { readonly n1?: string; readonly n3?: string } = {},
+  ) => {
+    const store = cluster({ ...config, overlay: { ...config.overlay, ...overlay } });
+    for (const name of ['n1', 'n3'] as const) {
+      const before = store.facts.nodes.get(name);
+      const wanted = annotations[name];
+      assert.ok(before !== undefined);
+      if (wanted !== undefined) {
+        const own = { 'kube-vpp-router.io/encapsulation': wanted };
+        store.commit('nodes', [[name, { ...before, annotations: own }]]);
+      }
+    }
+    const learned = { prefix: prefix('fd00:3::/64'), nextHops: [ip('198.51.100.3')] };
+    store.commit('learnedRoutes', [['fd00:3::/64', learned]]);
+    const plans = [
+      nodePlanner.plan(store.facts, 'n3'),
+      learnedRoutePlanner.plan(store.facts, 'fd00:3::/64'),
+    ];
+    return {
+      tunnels: plans.flatMap(lines).filter((line) => line.startsWith('tunnels: ')),
+      routes: plans.flatMap(lines).filter((line) => line.startsWith('routes: ')),
+      problems: plans.flatMap((plan) => plan.problems),
+    };
+  };
+
+  it('makes the tunnel by which the other node receives, and that by which we do', () => {
+    const gre = 'tunnels: gre-198.51.100.3 gre 192.0.2.1 > 198.51.100.3 mtu 1476';
+    const ipip = 'tunnels: ipip-198.51.100.3 ipip 192.0.2.1 > 198.51.100.3 mtu 1480';
+    const toGre = ['routes: fd00:3::/64 dev gre-198.51.100.3'];
+    assert.deepEqual(tunnelLines({ encapsulation: 'gre' }), {
+      tunnels: [gre],
+      routes: toGre,
+      problems: [],
+    });
+    assert.deepEqual(tunnelLines({}, { n3: 'gre' }), {
+      tunnels: [gre, ipip],
+      routes: toGre,
+      problems: [],
+    });
+    assert.deepEqual(tunnelLines({}, { n1: 'gre' }).tunnels, [ipip, gre]);
+    assert.deepEqual(tunnelLines({ accept: ['gre', 'ipip'] }).tunnels, [ipip, gre]);
+  });
+
+  it('makes two interfaces of VXLAN, and leads routes to the neighbour behind the one', () => {
+    const ends = 'vxlan 192.0.2.1 > 198.51.100.3 mtu 1450 vni 77';
+    assert.deepEqual(tunnelLines({ encapsulation: 'vxlan', vxlanVni: 77 }), {
+      tunnels: [
+        `tunnels: vxlan-198.51.100.3 ${ends} out`,
+        `tunnels: vxlan-in-198.51.100.3 ${ends} in`,
+      ],
+      routes: ['routes: fd00:3::/64 via fe80::4 dev vxlan-198.51.100.3'],
+      problems: [],
+    });
+  });
+
+  it('everything that VXLAN needs besides the tunnels', () => {
+    const overlay = { ...config.overlay, encapsulation: 'vxlan' as const };
+    const all = lines(nodePlanner.plan(cluster({ ...config, overlay }).facts, 'n3'));
+    assert.deepEqual(
+      all.filter((line) => !/^(tunnels|natExclusions|bgpPeers): /.test(line)),
+      [
+        'interfaces: gate-tunnels loopback mtu 1500',
+        'addresses: gate-tunnels borrowed from uplink',
+        'addresses: vxlan-198.51.100.3 borrowed from uplink',
+        'addresses: vxlan-in-198.51.100.3 borrowed from uplink',
+        'neighbours: 169.254.1.4 02:6b:76:70:00:04 dev gate-tunnels',
+        'neighbours: fe80::4 02:6b:76:70:00:04 dev gate-tunnels',
+        'neighbours: 169.254.1.4 02:6b:c6:33:64:03 dev vxlan-198.51.100.3',
+        'neighbours: fe80::4 02:6b:c6:33:64:03 dev vxlan-198.51.100.3',
+        'natInterfaces: vxlan-198.51.100.3 tunnel',
+        'natInterfaces: vxlan-in-198.51.100.3 tunnel',
+        'tunnelStates: vxlan-198.51.100.3 up',
+        'tunnelStates: vxlan-in-198.51.100.3 up',
+        'linkStates: gate-tunnels up',
+      ],
+    );
+  });
+
+  it('a bad annotation is a problem of the Node, and the configuration decides', () => {
+    const bad = tunnelLines({ encapsulation: 'gre' }, { n3: 'GRE' });
+    assert.deepEqual(bad.routes, ['routes: fd00:3::/64 dev gre-198.51.100.3']);
+    assert.deepEqual(bad.problems, [
+      {
+        object: 'Node/n3',
+        field: 'metadata.annotations[kube-vpp-router.io/encapsulation]',
+        reason: '"GRE" is none of ipip, gre, vxlan; gre is used',
+      },
+    ]);
+  });
+
+  it('replans all nodes when this one wants to receive otherwise', () => {
+    const { facts } = cluster();
+    const changed = { nodes: new Set(['n1']), nodeParts: new Set(['way n1']) } as ChangedKeys;
+    assert.equal(nodePlanner.touched(facts, changed), 'all');
+    const other = { nodes: new Set(['n3']), nodeParts: new Set(['way n3']) } as ChangedKeys;
+    assert.deepEqual([...nodePlanner.touched(facts, other)], ['n3']);
+  });
+
+  it('says so when packets of pods do not pass the tunnels in one piece', () => {
+    const problems = (mtu: number, overlay: Partial<Config['overlay']>) => {
+      const pods = { ...config.pods, mtu };
+      const given = { ...config, pods, overlay: { ...config.overlay, ...overlay } };
+      return nodePlanner.plan(cluster(given).facts, 'n1').problems.map((p) => p.reason);
+    };
+    assert.deepEqual(problems(1460, {}), []);
+    assert.deepEqual(problems(0, { encapsulation: 'vxlan' }), []);
+    assert.deepEqual(problems(1500, { mode: 'none' }), []);
+    assert.deepEqual(problems(1460, { encapsulation: 'vxlan' }), [
+      'packets of 1460 bytes and 70 of vxlan exceed the MTU 1500 of eth0; large ones are cut or refused',
+    ]);
   });
 });
 

@@ -3,6 +3,7 @@ import { af_packet_flags, af_packet_mode } from '../../../native/vpp-api/catalog
 import { if_status_flags } from '../../../native/vpp-api/catalogue/interface-types.ts';
 import { tap_flags } from '../../../native/vpp-api/catalogue/tapv2.ts';
 import { VppError } from '../../../native/vpp-api/errors.ts';
+import { isTunnelName } from '../../desired/names.ts';
 import type {
   AfPacketRow,
   InterfaceRow,
@@ -23,6 +24,7 @@ import {
 import { unspecified } from './addresses.ts';
 import { attachGate, closeGate, gateState } from './gates.ts';
 import { forgetGate } from './nat-interfaces.ts';
+import { forgetWayOut } from './way-out.ts';
 
 /**
  * AF_PACKET rings. VPP maps all blocks of an interface at once, on its main thread, which forwards
@@ -92,24 +94,29 @@ export const interfaceParts: VppDriverParts<InterfaceRow> = {
   remove: removeInterface,
 };
 
-/** Admin up and down. */
-export const linkStateParts: VppDriverParts<LinkStateRow> = {
-  async dump(session) {
-    const details = await dumpInterfaces(session);
-    return details.flatMap((entry) => {
-      const name = session.handles.nameOf(entry.sw_if_index);
-      if (name === undefined) return [];
-      const up = (entry.flags & if_status_flags.IF_STATUS_API_FLAG_ADMIN_UP) !== 0;
-      return [{ key: name, row: { interface: name, up } }];
-    });
-  },
-  async put(session, row) {
-    await setLink(session, row.interface, row.up);
-  },
-  async remove(session, name) {
-    if (session.handles.interfaces.has(name)) await setLink(session, name, false);
-  },
-};
+/** Admin up and down, of what has a wire or is a gate; tunnels are a table of their own. */
+export const linkStateParts = stateParts((name) => !isTunnelName(name));
+export const tunnelStateParts = stateParts(isTunnelName);
+
+function stateParts(isOurs: (name: string) => boolean): VppDriverParts<LinkStateRow> {
+  return {
+    async dump(session) {
+      const details = await dumpInterfaces(session);
+      return details.flatMap((entry) => {
+        const name = session.handles.nameOf(entry.sw_if_index);
+        if (name === undefined || !isOurs(name)) return [];
+        const up = (entry.flags & if_status_flags.IF_STATUS_API_FLAG_ADMIN_UP) !== 0;
+        return [{ key: name, row: { interface: name, up } }];
+      });
+    },
+    async put(session, row) {
+      await setLink(session, row.interface, row.up);
+    },
+    async remove(session, name) {
+      if (session.handles.interfaces.has(name)) await setLink(session, name, false);
+    },
+  };
+}
 
 /** Every interface of VPP. */
 export function dumpInterfaces(session: VppSession) {
@@ -279,6 +286,7 @@ async function createLoopback(session: VppSession, row: LoopbackRow): Promise<nu
 
 async function deleteLoopback(session: VppSession, swIfIndex: number): Promise<void> {
   await forgetGate(session, swIfIndex);
+  forgetWayOut(session, swIfIndex);
   await closeGate(session, swIfIndex);
   await session.connection.request('delete_loopback', { sw_if_index: swIfIndex });
 }

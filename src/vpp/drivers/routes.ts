@@ -105,7 +105,7 @@ function writePath(session: VppSession, prefix: Prefix, path: RoutePath): FibPat
   return fibPath(swIfIndex, fib_path_type.FIB_API_PATH_TYPE_NORMAL, familyOf(nextHop), nextHop);
 }
 
-function fibPath(swIfIndex: number, type: number, family: 4 | 6, nextHop: Ip): FibPath {
+export function fibPath(swIfIndex: number, type: number, family: 4 | 6, nextHop: Ip): FibPath {
   return {
     sw_if_index: swIfIndex,
     table_id: 0,
