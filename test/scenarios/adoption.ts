@@ -9,6 +9,10 @@ export const adoptionTitle =
 /** Every table: a gate on every sort of interface, filters, addresses of both families. */
 const objects = [
   'node n1 192.0.2.1 pods 10.244.1.0/24',
+  // Tunnels of every kind.
+  'config accept=ipip,gre encapsulation=vxlan',
+  'node n3 198.51.100.3 pods 10.244.3.0/24',
+  'route 10.244.3.0/24 via 198.51.100.3',
   'pod client 10.244.1.11',
   'pod web 10.244.1.12 fd00:10:244:1::12',
   'service d/web 10.96.0.10 fd00:10:96::10 80/tcp nodePort=30080 lb=203.0.113.5,2001:db8:f::5 ranges=198.51.100.0/28,2001:db8::/64',
@@ -23,7 +27,7 @@ const rewritten = ['nat', 'natExclusions', 'punts', 'translations'];
 /** Two daemons, one after the other, on one data plane that holds nothing yet. */
 export async function checkAdoption(wire: Wire): Promise<void> {
   const first = await writes(wire);
-  assert.ok(first.includes('put natInterfaces 4') && first.includes('put filterLists 4'));
+  assert.ok(first.includes('put natInterfaces 8') && first.includes('put filterLists 4'));
   const second = await writes(wire);
   // The scan of sessions cannot be read back either: it is switched on, whatever it was.
   const expected = (line: string) => rewritten.some((table) => line.startsWith(`put ${table} `));

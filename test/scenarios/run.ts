@@ -23,6 +23,7 @@ import {
   reverse,
   type Seen,
 } from './packets.ts';
+import { unwrap, wrapFor } from './tunnels.ts';
 import type { Wire } from './wire.ts';
 import { createWorld, podInterfaces } from './world.ts';
 
@@ -37,6 +38,7 @@ import { createWorld, podInterfaces } from './world.ts';
  *     uplink tcp 198.51.100.7:4000 > 192.0.2.1:30080 => unreachable
  *
  * `refused` is what the host's stack says where nothing listens: a reset, or port unreachable.
+ * Wires named after a tunnel (tunnels.ts) carry what travels inside of it to and from node n3.
  * `*` stands for any port, ` | ` separates alternatives, `dropped` is silence. For each flow
  * that is delivered the answer is sent back, and must reach the sender as if the address that
  * it asked had answered. `-- restart --` kills the data plane; `-- away --` ends the daemon, holds
@@ -234,11 +236,19 @@ async function exchange(wire: Wire, from: string, l3: Buffer): Promise<Arrived[]
   wire.received = (hostInterface, frame) => {
     const answer = hostInterface === 'eth0' ? answerNeighbour(frame, outsideMac) : undefined;
     if (answer !== undefined) return wire.inject(hostInterface, answer);
-    const seen = readFrame(frame);
+    const inside = hostInterface === 'eth0' ? unwrap(frame) : undefined;
+    const seen = readFrame(inside?.frame ?? frame);
+    if (inside !== undefined) {
+      if (seen.kind !== 'other') arrived.push({ wire: inside.wire, seen });
+      return;
+    }
     const name = Object.entries(aliases).find(([, real]) => real === hostInterface)?.[0];
     if (seen.kind !== 'other') arrived.push({ wire: name ?? hostInterface, seen });
   };
-  wire.inject(aliases[from] ?? from, frameIp(l3, vppMac(from), outsideMac));
+  const outer = wrapFor(from, l3);
+  if (outer === undefined)
+    wire.inject(aliases[from] ?? from, frameIp(l3, vppMac(from), outsideMac));
+  else wire.inject('eth0', frameIp(outer, uplink.mac, outsideMac));
   await wire.settle();
   return arrived;
 }

@@ -1,6 +1,7 @@
 import { basename } from 'node:path';
 import { adoptionTitle, checkAdoption } from './adoption.ts';
 import { checkLateSources, lateSourcesTitle } from './late-sources.ts';
+import { checkEncapsulationChange, encapsulationChangeTitle } from './encapsulation-change.ts';
 import { readScenario, runScenario, scenarioFiles, wireInterfaces } from './run.ts';
 import { createEmbeddedWire } from './wire.ts';
 
@@ -12,6 +13,11 @@ describe('scenarios on the embedded data plane', () => {
       await runScenario(scenario, wire);
     });
   }
+
+  it(encapsulationChangeTitle, async () => {
+    await using wire = await createEmbeddedWire(wireInterfaces);
+    await checkEncapsulationChange(wire);
+  });
 
   it(adoptionTitle, async () => {
     await using wire = await createEmbeddedWire(wireInterfaces);

@@ -1,6 +1,7 @@
 import { basename } from 'node:path';
 import { adoptionTitle, checkAdoption } from './adoption.ts';
 import { checkLateSources, lateSourcesTitle } from './late-sources.ts';
+import { checkEncapsulationChange, encapsulationChangeTitle } from './encapsulation-change.ts';
 import { readScenario, runScenario, scenarioFiles, wireInterfaces } from './run.ts';
 import { createVppWire } from './wire.ts';
 
@@ -13,6 +14,11 @@ describe('scenarios on VPP', function () {
       await runScenario(scenario, wire);
     });
   }
+
+  it(encapsulationChangeTitle, async () => {
+    await using wire = await createVppWire(process.env.VPP_BIN ?? '', wireInterfaces);
+    await checkEncapsulationChange(wire);
+  });
 
   it(adoptionTitle, async () => {
     await using wire = await createVppWire(process.env.VPP_BIN ?? '', wireInterfaces);

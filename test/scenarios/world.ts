@@ -1,5 +1,6 @@
 import { ip, prefix } from '../../src/core/ip.ts';
 import type { Config } from '../../src/model/config.ts';
+import { encapsulationAnnotation, encapsulations } from '../../src/model/encapsulation.ts';
 import type { Attachment, Endpoint, Pod, Protocol, Service } from '../../src/model/facts.ts';
 import { createStore, factKinds, type Store } from '../../src/model/store.ts';
 import { attachment, config, endpoint, node, pod, service, slice, uplink } from '../facts.ts';
@@ -9,12 +10,14 @@ import { copyStore } from './daemon.ts';
  * The objects of a scenario, one a line. `set` adds or replaces, `delete` in front removes.
  *
  *     node n2 192.0.2.12 pods 10.244.2.0/24 zone=a
+ *     node n3 198.51.100.3,2001:db8::3 pods 10.244.3.0/24 encapsulation=gre
  *     pod web-1 10.244.1.11 fd00:10:244:1::11
  *     service d/web 10.96.0.10 80/tcp nodePort=30080 external=Local internal=Local affinity=60
  *     service d/lb 10.96.0.11 80/tcp lb=203.0.113.5 ranges=198.51.100.0/24,10.0.0.0/8
  *     service d/out 10.96.0.12 80/tcp externalIp=203.0.113.9 mode=Proxy
  *     hostport d/pod 8443/tcp 10.244.1.11:443 hostIp=192.0.2.1
  *     forget d/web: its clients, as after the timeout of ClientIP affinity
+ *     config mode=full encapsulation=gre accept=ipip,vxlan
  *     config externalIpRanges=203.0.113.0/24 strictSourceRanges=true
  *     endpoint d/web 10.244.1.11:8080 ready node=n1
  *     route 10.244.2.0/24 via 192.0.2.12
@@ -104,10 +107,12 @@ export function createWorld(): World & { interfaceOf(pod: string): string | unde
       switch (kind) {
         case 'node': {
           const [address = '', , ...rest] = words;
-          const { zone } = options(rest);
+          const { zone, encapsulation } = options(rest);
           const given = {
-            internalIps: [ip(address)],
+            internalIps: address.split(',').map(ip),
             podCidrs: rest.filter((word) => !word.includes('=')).map(prefix),
+            annotations:
+              encapsulation === undefined ? {} : { [encapsulationAnnotation]: encapsulation },
             labels: zone === undefined ? {} : { 'topology.kubernetes.io/zone': zone },
           };
           return store.commit('nodes', [[name, removed ? undefined : node(name, 0, given)]]);
@@ -209,10 +214,18 @@ function hostPortPod(name: string, words: readonly string[]): Pod {
 }
 
 function configOf(words: readonly string[]): Config {
-  const { externalIpRanges, strictSourceRanges, nodePortAddresses } = options(words);
+  const given = options(words);
+  const { externalIpRanges, strictSourceRanges, nodePortAddresses } = given;
+  const { encapsulation, accept, mode } = given;
   return {
     ...config,
     bgp: { ...config.bgp, enabled: false },
+    overlay: {
+      ...config.overlay,
+      accept: encapsulations.filter((one) => listOf(accept).includes(one)),
+      encapsulation: encapsulations.find((one) => one === encapsulation) ?? 'ipip',
+      mode: mode === 'full' ? 'full' : 'subnet',
+    },
     services: {
       ...config.services,
       externalIpRanges: listOf(externalIpRanges).map(prefix),
