@@ -46,7 +46,17 @@ function isExecutable(path: string): boolean {
 }
 
 /** Only what the router uses: a plugin less is a graph, an API and a memory less. */
-const plugins = ['abf', 'af_packet', 'cnat', 'acl', 'gre', 'mss_clamp', 'tap', 'tracedump'];
+const plugins = [
+  'abf',
+  'af_packet',
+  'cnat',
+  'acl',
+  'gre',
+  'mss_clamp',
+  'tap',
+  'tracedump',
+  'vxlan',
+];
 
 /**
  * The start-up file of one node's VPP. No hugepages are needed. `poll-sleep-usec` lets several

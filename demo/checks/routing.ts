@@ -102,7 +102,7 @@ export const routing: CheckGroup = {
 /** What the third node, in another subnet, adds. */
 export const overlay: CheckGroup = {
   title: 'Overlay',
-  why: 'the network between two subnets knows no pod addresses: packets travel inside IPIP',
+  why: 'the network between two subnets knows no pod addresses: packets travel in tunnels',
   checks: [
     {
       name: 'a pod reaches a pod in another subnet',
