@@ -1,7 +1,8 @@
-import { familyOf, type Ip, type Prefix } from '../core/ip.ts';
+import { familyOf, type Ip, type Prefix, prefixContains, prefixLength } from '../core/ip.ts';
 import { uplinkName } from '../desired/names.ts';
 import { emptyPlan, type Planner } from '../desired/plan.ts';
 import type { RoutePath } from '../desired/rows.ts';
+import { equalRows } from '../desired/table.ts';
 import { sortPaths } from '../desired/tables.ts';
 import type { Config } from '../model/config.ts';
 import { encapsulationTo } from '../model/encapsulation.ts';
@@ -33,8 +34,10 @@ export const learnedRoutePlanner: Planner<Facts, ChangedKeys> = {
     if (isOwnAddress(uplink, learned.prefix)) return emptyPlan;
     const ownCidrs = facts.nodes.get(config.nodeName)?.podCidrs ?? [];
     if (ownCidrs.includes(learned.prefix)) return emptyPlan;
-    const paths = learned.nextHops.flatMap((nextHop) =>
-      pathTo(facts, { uplink, config }, { prefix: learned.prefix, nextHop }),
+    const paths = distinct(
+      learned.nextHops.flatMap((nextHop) =>
+        pathTo(facts, { uplink, config }, { prefix: learned.prefix, nextHop }),
+      ),
     );
     if (paths.length === 0) {
       const reason = `no way to next hop ${learned.nextHops.join(', ')}; the route is not used`;
@@ -42,12 +45,22 @@ export const learnedRoutePlanner: Planner<Facts, ChangedKeys> = {
     }
     return {
       rows: {
-        routes: [{ prefix: learned.prefix, paths: paths.length > 1 ? sortPaths(paths) : paths }],
+        routes: [{ prefix: learned.prefix, paths }],
       },
       problems: [],
     };
   },
 };
+
+/** More ways to one prefix than that make no packet faster. */
+const ecmpMax = 64;
+
+/** Sorted. Several next hops may be behind one gateway. */
+function distinct(paths: readonly RoutePath[]): readonly RoutePath[] {
+  if (paths.length < 2) return paths;
+  const sorted = sortPaths(paths);
+  return sorted.filter((path, i) => !equalRows(path, sorted[i - 1])).slice(0, ecmpMax);
+}
 
 function pathTo(
   facts: Facts,
@@ -59,8 +72,19 @@ function pathTo(
   if (node !== undefined && needsTunnel(uplink, config, nextHop))
     return [tunnelPath(encapsulationTo(facts.nodes.get(node), config), way)];
   if (isOnLink(uplink, nextHop)) return [{ kind: 'forward', interface: uplinkName, nextHop }];
+  return gatewaysTo(uplink, nextHop).map((gateway) => ({
+    kind: 'forward',
+    interface: uplinkName,
+    nextHop: gateway,
+  }));
+}
+
+/** As the node itself would go there: its longest route wins, a default route is the shortest. */
+function gatewaysTo(uplink: Uplink, nextHop: Ip): readonly Ip[] {
+  const special = (uplink.routes ?? [])
+    .filter((route) => prefixContains(route.prefix, nextHop))
+    .toSorted((a, b) => prefixLength(b.prefix) - prefixLength(a.prefix))[0];
+  if (special !== undefined) return special.gateways;
   const gateway = uplink.gateways.find((address) => familyOf(address) === familyOf(nextHop));
-  return gateway === undefined
-    ? []
-    : [{ kind: 'forward', interface: uplinkName, nextHop: gateway }];
+  return gateway === undefined ? [] : [gateway];
 }

@@ -290,6 +290,12 @@ describe('learnedRoutePlanner', () => {
       via: ['192.0.2.2', '192.0.2.9'],
       out: ['routes: 203.0.113.0/24 via 192.0.2.2 dev uplink, via 192.0.2.9 dev uplink'],
     },
+    {
+      name: 'several next hops behind one gateway are one way',
+      prefix: '203.0.113.0/24',
+      via: ['198.51.100.8', '198.51.100.9'],
+      out: ['routes: 203.0.113.0/24 via 192.0.2.254 dev uplink'],
+    },
     { name: 'our own pods are not learned', prefix: '10.244.1.0/24', via: ['192.0.2.2'], out: [] },
     { name: 'our own address is not learned', prefix: '192.0.2.1/32', via: ['192.0.2.2'], out: [] },
   ];
@@ -300,6 +306,27 @@ describe('learnedRoutePlanner', () => {
       store.commit('learnedRoutes', [[c.prefix, learned]]);
       assert.deepEqual(lines(learnedRoutePlanner.plan(store.facts, c.prefix)), c.out);
     });
+
+  it('uses 64 next hops at most', () => {
+    const store = cluster();
+    const nextHops = Array.from({ length: 80 }, (_, i) => ip(`192.0.2.${i + 10}`));
+    store.commit('learnedRoutes', [
+      ['203.0.113.0/24', { prefix: prefix('203.0.113.0/24'), nextHops }],
+    ]);
+    const { rows } = learnedRoutePlanner.plan(store.facts, '203.0.113.0/24');
+    assert.equal(rows.routes?.[0]?.paths.length, 64);
+  });
+
+  it("goes where the node's own routes lead", () => {
+    const store = cluster();
+    const routes = [{ prefix: prefix('198.51.100.0/24'), gateways: [ip('192.0.2.77')] }];
+    store.replace('uplink', new Map([['uplink', { ...uplink, routes }]]));
+    const learned = { prefix: prefix('203.0.113.0/24'), nextHops: [ip('198.51.100.9')] };
+    store.commit('learnedRoutes', [['203.0.113.0/24', learned]]);
+    assert.deepEqual(lines(learnedRoutePlanner.plan(store.facts, '203.0.113.0/24')), [
+      'routes: 203.0.113.0/24 via 192.0.2.77 dev uplink',
+    ]);
+  });
 
   it('a next hop without a way is a problem, not a route', () => {
     const store = cluster();
