@@ -13,6 +13,7 @@ import { createPodWiring, podGateways } from '../../src/host/pod-link.ts';
 import type { Config } from '../../src/model/config.ts';
 import type { Node } from '../../src/model/facts.ts';
 import { createStore, type Store } from '../../src/model/store.ts';
+import { uplink } from '../facts.ts';
 
 /** What the executable gave back. */
 export interface CniAnswer {
@@ -64,6 +65,7 @@ export function podConfig(): Config {
 
 export function createReadyStore(): Store {
   const store = createStore();
+  store.replace('uplink', new Map([['uplink', uplink]]));
   store.commit('config', [['config', podConfig()]]);
   store.commit('nodes', [['n1', node]]);
   return store;
