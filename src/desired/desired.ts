@@ -96,7 +96,8 @@ function putPlan(state: State, { name, kind, rank }: PlannerId, owner: string, p
   const kept = new Set(keys.map(([stage, key]) => `${stage} ${key}`));
   for (const [stage, key] of owners.get(owner) ?? [])
     if (!kept.has(`${stage} ${key}`)) release(state, stage, key, { rank, owner });
-  if (keys.length === 0) owners.delete(owner);
+  // Who has nothing but a problem is an owner, too: when it is gone, so is the problem.
+  if (keys.length === 0 && plan.problems.length === 0) owners.delete(owner);
   else owners.set(owner, keys);
   if (plan.problems.length === 0) state.problems.delete(`${name} ${owner}`);
   else state.problems.set(`${name} ${owner}`, plan.problems);

@@ -178,8 +178,10 @@ const otherCommit = fc.oneof(
   }),
   fc.constantFrom<Commit>(
     ['config', 'config', config],
-    ['config', 'config', { ...config, overlay: { mode: 'full' } }],
+    ['config', 'config', { ...config, overlay: { ...config.overlay, mode: 'full' } }],
     ['config', 'config', { ...config, bgp: { ...config.bgp, enabled: false } }],
+    // A problem without a row.
+    ['config', 'config', { ...config, pods: { ...config.pods, mtu: 1500 } }],
     [
       'config',
       'config',
