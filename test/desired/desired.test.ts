@@ -36,6 +36,16 @@ describe('desired', () => {
     ]);
   });
 
+  it('who has nothing but a problem is an owner until the problem goes', () => {
+    const desired = createDesired();
+    const problem = { object: 'config', field: 'pods.mtu', reason: 'too large' };
+    desired.put(first, 'a', { rows: {}, problems: [problem] });
+    assert.deepEqual([...desired.ownersOf('first')], ['a']);
+    desired.put(first, 'a', { rows: {}, problems: [] });
+    assert.deepEqual([...desired.ownersOf('first')], []);
+    assert.deepEqual(desired.problems(), []);
+  });
+
   it('of two that claim one key the earlier planner wins, and the loser is told', () => {
     const desired = createDesired();
     desired.put(second, 'b', routes('10.0.0.0/8@loser'));
