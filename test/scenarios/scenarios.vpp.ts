@@ -1,7 +1,7 @@
 import { basename } from 'node:path';
 import { adoptionTitle, checkAdoption } from './adoption.ts';
-import { checkLateSources, lateSourcesTitle } from './late-sources.ts';
 import { checkEncapsulationChange, encapsulationChangeTitle } from './encapsulation-change.ts';
+import { checkLateSources, lateSourcesTitle } from './late-sources.ts';
 import { readScenario, runScenario, scenarioFiles, wireInterfaces } from './run.ts';
 import { createVppWire } from './wire.ts';
 
