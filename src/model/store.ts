@@ -128,10 +128,7 @@ type MutableFacts = { [K in FactKind]: Map<string, FactTypes[K]> };
 
 export function createStore(): Store {
   const facts = Object.fromEntries(factKinds.map((kind) => [kind, new Map()])) as MutableFacts;
-  const slicesOf = new Map<string, Set<string>>();
-  const nodeOf = new Map<Ip, string>();
-  const gated = createGated();
-  const outside = new Map<string, Set<string>>();
+  const indexes = createIndexes();
   const synced = new Set<FactKind>();
   let changed = new Map<MarkedKind, Set<string>>();
   let revision = 0;
@@ -139,7 +136,7 @@ export function createStore(): Store {
   let wake: (() => void) | undefined;
   let waiting: Promise<void> | undefined;
 
-  const view: Facts = { ...facts, slicesOf, nodeOf, gated, outside };
+  const view: Facts = { ...facts, ...indexes };
 
   function mark(kind: MarkedKind, key: string): void {
     const keys = changed.get(kind);
@@ -153,21 +150,7 @@ export function createStore(): Store {
     if (before === fact) return;
     if (fact === undefined) map.delete(key);
     else map.set(key, fact);
-    if (kind === 'slices') {
-      const slices = [before, fact] as (EndpointSlice | undefined)[];
-      for (const slice of slices) if (slice !== undefined) mark('slicesOf', slice.service);
-      indexSlice(slicesOf, key, slices[0]?.service, slices[1]?.service);
-    }
-    if (kind === 'services') {
-      const [was, is] = [before, fact] as (Service | undefined)[];
-      for (const reason of indexGated(gated, key, was, is)) mark('gated', reason);
-      for (const place of indexOutside(outside, key, was, is)) mark('outside', place);
-    }
-    if (kind === 'nodes') {
-      const [was, is] = [before, fact] as (Node | undefined)[];
-      indexNode(nodeOf, key, was, is);
-      for (const part of changedParts(was, is)) mark('nodeParts', nodePartKey(part, key));
-    }
+    indexFact(indexes, kind, key, [before, fact], mark);
     mark(kind, key);
   }
 
@@ -221,6 +204,40 @@ export function createStore(): Store {
       return waiting;
     },
   };
+}
+
+function createIndexes() {
+  return {
+    slicesOf: new Map<string, Set<string>>(),
+    nodeOf: new Map<Ip, string>(),
+    gated: createGated(),
+    outside: new Map<string, Set<string>>(),
+  };
+}
+
+/** Brings the indexes up to date with one fact, and marks what changed in them. */
+function indexFact(
+  { slicesOf, nodeOf, gated, outside }: ReturnType<typeof createIndexes>,
+  kind: FactKind,
+  key: string,
+  facts: readonly [unknown, unknown],
+  mark: (kind: MarkedKind, key: string) => void,
+): void {
+  if (kind === 'slices') {
+    const slices = facts as readonly (EndpointSlice | undefined)[];
+    for (const slice of slices) if (slice !== undefined) mark('slicesOf', slice.service);
+    indexSlice(slicesOf, key, slices[0]?.service, slices[1]?.service);
+  }
+  if (kind === 'services') {
+    const [was, is] = facts as readonly (Service | undefined)[];
+    for (const reason of indexGated(gated, key, was, is)) mark('gated', reason);
+    for (const place of indexOutside(outside, key, was, is)) mark('outside', place);
+  }
+  if (kind === 'nodes') {
+    const [was, is] = facts as readonly (Node | undefined)[];
+    indexNode(nodeOf, key, was, is);
+    for (const part of changedParts(was, is)) mark('nodeParts', nodePartKey(part, key));
+  }
 }
 
 function indexNode(

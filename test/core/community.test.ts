@@ -40,7 +40,18 @@ describe('communities', () => {
       assert.deepEqual(parseCommunity(text), { ok: true, value });
     });
 
-  for (const text of ['', '1', '65536:1', '1:65536', '1:2:3:4', 'rt:1', 'xx:1:2', 'lb:65536:1', '1:2:4294967296', 'rt:4200000000:65536'])
+  for (const text of [
+    '',
+    '1',
+    '65536:1',
+    '1:65536',
+    '1:2:3:4',
+    'rt:1',
+    'xx:1:2',
+    'lb:65536:1',
+    '1:2:4294967296',
+    'rt:4200000000:65536',
+  ])
     it(`${JSON.stringify(text)} is ${text === '1' ? 'a number' : 'none'}`, () => {
       assert.equal(parseCommunity(text).ok, text === '1');
     });
