@@ -5,6 +5,7 @@ import {
   type Ip,
   type Prefix,
   parseIp,
+  parsePrefix,
   prefixAddress,
   prefixContains,
   prefixLength,
@@ -280,6 +281,39 @@ export function concernedPeers(
   return peers.some((list) => list === undefined)
     ? 'all'
     : [...new Set(peers.flatMap((list) => list ?? []))];
+}
+
+/** RFC 9494: GoBGP withdraws what has it from neighbours without long-lived graceful restart. */
+const longLivedStale = '65535:6';
+
+/**
+ * The policy that lets GoBGP 3 withdraw what `row` rejects: its soft reset sends what passes and
+ * is silent about the rest (v3.10.0 pkg/server/server.go). A path that passes as stale, though,
+ * becomes a withdrawal for a neighbour that does not know of stale paths. Only such neighbours
+ * may be in `peers`; for all others this is `row` itself.
+ */
+export function withdrawingPolicy(row: BgpPolicyRow, peers: readonly Ip[]): BgpPolicyRow {
+  const withdraw = (statement: Omit<BgpStatement, 'accept'>): BgpStatement[] => {
+    const { peers: among } = statement;
+    const meant = peers.filter((peer) => among?.some((one) => covers(one, peer)) ?? true);
+    if (meant.length === 0) return [];
+    return [{ ...statement, peers: meant, accept: true, addCommunities: [longLivedStale] }];
+  };
+  return {
+    ...row,
+    statements: [
+      ...row.statements.flatMap((statement) =>
+        statement.accept ? [statement] : [...withdraw(statement), statement],
+      ),
+      ...(row.otherwise === 'reject' ? withdraw({ name: 'otherwise' }) : []),
+    ],
+  };
+}
+
+/** True when the neighbour is meant by an address or a prefix of addresses. */
+export function covers(meant: Ip | Prefix, address: Ip): boolean {
+  const prefix = parsePrefix(meant);
+  return prefix === undefined ? meant === address : prefixContains(prefix, address);
 }
 
 /** A statement without its name. */

@@ -1,18 +1,21 @@
-import { type Ip, type Prefix, parsePrefix, prefixContains } from '../core/ip.ts';
+import type { Ip, Prefix } from '../core/ip.ts';
 import type { BgpPolicyRow } from '../desired/rows.ts';
 import { tables } from '../desired/tables.ts';
 import type { Change, Driver, Held } from '../reconcile/driver.ts';
 import type { GobgpClient } from './client.ts';
 import { eachInTurn } from './drivers.ts';
+import type { PeerState } from './peer-codec.ts';
 import {
   type AssignedPolicy,
   type CompiledPolicy,
   compilePolicy,
   concernedPeers,
+  covers,
   type DefinedSet,
   type Direction,
   policyPrefix,
   setKinds,
+  withdrawingPolicy,
 } from './policy-codec.ts';
 
 /**
@@ -21,6 +24,10 @@ import {
  * A policy's name is a digest of its content, so a daemon that starts knows by the name whether
  * GoBGP has what it wants. A new policy is made beside the old one and takes its place by one
  * call. Then the neighbours that it concerns get their paths again; sessions stay.
+ *
+ * What a new export policy no longer lets through is withdrawn; GoBGP 3 needs a policy in
+ * between for that, and cannot do it towards neighbours with long-lived graceful restart: they
+ * keep such a path until it changes.
  */
 export function createPolicyDriver(client: GobgpClient): Driver<BgpPolicyRow> {
   /** The latest rows, by the names of their policies. */
@@ -44,10 +51,24 @@ export function createPolicyDriver(client: GobgpClient): Driver<BgpPolicyRow> {
     if (current?.name !== name || current.otherwise !== row.otherwise) {
       owe(row.direction, current, row);
       await make(client, row.direction, compiled, signal);
+      if (client.version === 3 && row.direction === 'export') await withdraw(row, signal);
       await assign({ direction: row.direction, name, otherwise: row.otherwise }, signal);
     }
     await finish(row.direction, name, signal);
     latest.set(name, row);
+  }
+
+  /** GoBGP 3 only: the neighbours that are done with here need no further reset. */
+  async function withdraw(row: BgpPolicyRow, signal: AbortSignal): Promise<void> {
+    const concerned = await meantPeers(client, owed.get(row.direction) ?? [], signal);
+    const peers = concerned.filter((peer) => peer.row.longLivedSeconds === 0);
+    const compiled = compilePolicy(withdrawingPolicy(row, addresses(peers)));
+    const { name } = compiled.policy;
+    if (name === compilePolicy(row).policy.name) return;
+    await make(client, row.direction, compiled, signal);
+    await assign({ direction: row.direction, name, otherwise: row.otherwise }, signal);
+    await reset(client, row.direction, addresses(peers), signal);
+    owed.set(row.direction, addresses(concerned.filter((peer) => !peers.includes(peer))));
   }
 
   async function remove(direction: Direction, signal: AbortSignal): Promise<void> {
@@ -76,7 +97,8 @@ export function createPolicyDriver(client: GobgpClient): Driver<BgpPolicyRow> {
   async function finish(direction: Direction, name: string | undefined, signal: AbortSignal) {
     const concerned = owed.get(direction);
     if (concerned === undefined) return;
-    await reset(client, direction, concerned, signal);
+    const peers = await meantPeers(client, concerned, signal);
+    await reset(client, direction, addresses(peers), signal);
     owed.delete(direction);
     await clear(client, direction, name, signal);
   }
@@ -163,22 +185,31 @@ async function listSets(client: GobgpClient, direction: Direction, signal: Abort
   return ours;
 }
 
-/** Neighbours that are not up hear everything when they come up. */
+/** Those that are up: the others hear everything when they come up. */
+async function meantPeers(
+  client: GobgpClient,
+  meant: 'all' | readonly (Ip | Prefix)[],
+  signal: AbortSignal,
+): Promise<readonly PeerState[]> {
+  if (meant.length === 0) return [];
+  const peers = await client.listPeers(signal);
+  return peers.filter(
+    ({ row, session }) =>
+      session === 'established' &&
+      (meant === 'all' || meant.some((one) => covers(one, row.address))),
+  );
+}
+
+function addresses(peers: readonly PeerState[]): readonly Ip[] {
+  return peers.map((peer) => peer.row.address);
+}
+
 async function reset(
   client: GobgpClient,
   direction: Direction,
-  concerned: 'all' | readonly (Ip | Prefix)[],
+  peers: readonly Ip[],
   signal: AbortSignal,
 ): Promise<void> {
-  if (concerned.length === 0) return;
-  for (const { row, session } of await client.listPeers(signal)) {
-    if (session !== 'established') continue;
-    if (concerned !== 'all' && !concerned.some((one) => covers(one, row.address))) continue;
-    await client.call('ResetPeer', (d) => d.resetPeer(row.address, direction), signal);
-  }
-}
-
-function covers(outer: Ip | Prefix, address: Ip): boolean {
-  const prefix = parsePrefix(outer);
-  return prefix === undefined ? outer === address : prefixContains(prefix, address);
+  for (const address of peers)
+    await client.call('ResetPeer', (d) => d.resetPeer(address, direction), signal);
 }

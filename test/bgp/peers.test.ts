@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { passwordDigest } from '../../src/bgp/peer-codec.ts';
 import { createPeerDriver, peerUpdate } from '../../src/bgp/peer-driver.ts';
 import { ip, prefix } from '../../src/core/ip.ts';
-import { peerRow } from '../../src/desired/bgp.ts';
+import { pathRow, peerRow } from '../../src/desired/bgp.ts';
 import type { BgpPeerRow } from '../../src/desired/rows.ts';
 import { findGobgpd, freePort, until } from './gobgpd.ts';
 import {
@@ -87,7 +87,16 @@ for (const version of [3, 4] as const) {
         peerRow({ address: prefix('127.98.0.0/16'), asn, localAddress: ip(local) }),
         ...(version === 3 ? [] : [{ ...full(prefix('127.97.0.0/16'), local), password }]),
       ];
-      const wanted = { ...serverRows(a, port), bgpPeers: rows };
+      const bgpPaths = [
+        pathRow(prefix('10.1.0.0/24'), ip('192.0.2.1'), {
+          communities: ['64512:1', '64512:1:2', 'lb:64512:125000000', 'rt:70000:1', 'soo:1:70000'],
+          localPreference: 0,
+          med: 4294967295,
+        }),
+        pathRow(prefix('10.2.0.0/24'), ip('2001:db8::1'), { communities: ['65535:666'] }),
+        pathRow(prefix('fd00::/64'), ip('2001:db8::1'), { med: 0 }),
+      ];
+      const wanted = { ...serverRows(a, port), bgpPeers: rows, bgpPaths };
       a.want(wanted);
       const fresh = createPeerDriver(a.gobgpd.client, () => undefined);
       await until('all', async () => (await fresh.dump(soon())).length === rows.length);
@@ -111,6 +120,18 @@ for (const version of [3, 4] as const) {
       await second[Symbol.asyncDispose]();
       a.want(serverRows(a, port));
       await until('none', async () => (await fresh.dump(soon())).length === 0);
+    });
+
+    it('knows a bandwidth again that has lost precision on the way', async () => {
+      const [a] = await start(1);
+      assert.ok(a);
+      const row = pathRow(prefix('10.1.0.0/24'), ip('192.0.2.1'), {
+        communities: ['lb:64512:125000001'],
+      });
+      a.want({ ...serverRows(a, port), bgpPaths: [row] });
+      const paths = a.target.drivers.find((driver) => driver.table.name === 'bgpPaths');
+      await until('written', async () => (await paths?.dump(soon()))?.length === 1);
+      assert.deepEqual(await paths?.dump(soon()), [{ key: '10.1.0.0/24', row }]);
     });
 
     it('changes timers and limits in the session that is there', async () => {
