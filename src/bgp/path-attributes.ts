@@ -45,10 +45,12 @@ const safiUnicast = 1;
 /** NLRI: the length in bits, and as many bytes as that needs. */
 export function encodeNlri(prefix: Prefix): Buffer {
   const bits = prefixLength(prefix);
-  return Buffer.concat([
-    Buffer.of(bits),
-    ipBytes(prefixAddress(prefix)).subarray(0, Math.ceil(bits / 8)),
-  ]);
+  const used = Math.ceil(bits / 8);
+  const bytes = Buffer.allocUnsafe(1 + used);
+  const address = ipBytes(prefixAddress(prefix));
+  bytes[0] = bits;
+  for (let i = 0; i < used; i++) bytes[1 + i] = address[i] ?? 0;
+  return bytes;
 }
 
 export function decodeNlri(bytes: Buffer, family: Family): Prefix {
@@ -61,34 +63,55 @@ export function decodeNlri(bytes: Buffer, family: Family): Prefix {
   return prefixOf(ipFromBytes(address), bits);
 }
 
-/** One buffer for each attribute, in the order of their types, as RFC 4271 wants it. */
-export function encodeAttributes(
+/** Encodes attributes; paths with the same ones share what does not name their prefix. */
+export type AttributeEncoder = (
   prefix: Prefix,
   family: Family,
   path: PathAttributes,
-): readonly Buffer[] {
-  const nextHop = ipBytes(path.nextHop);
-  const plain = family === 4 && nextHop.length === 4;
+) => readonly Buffer[];
+
+const sharedMax = 1024;
+
+/** One buffer for each attribute, in the order of their types, as RFC 4271 wants it. */
+export function createAttributeEncoder(): AttributeEncoder {
+  const shared = new Map<string, readonly Buffer[]>();
+  return (prefix, family, path) => {
+    const plain = family === 4 && !path.nextHop.includes(':');
+    const { nextHop, communities, med, localPreference } = path;
+    const key = `${plain ? nextHop : ''} ${communities.join()} ${med} ${localPreference}`;
+    let same = shared.get(key);
+    if (same === undefined) {
+      same = encodeShared(path, plain);
+      if (shared.size >= sharedMax) shared.clear();
+      shared.set(key, same);
+    }
+    if (plain) return same;
+    const reach = attribute(flag.optional, type.mpReach, mpReach(prefix, family, nextHop));
+    const after = same.findIndex((one) => (one[1] ?? 0) > type.mpReach);
+    return same.toSpliced(after < 0 ? same.length : after, 0, reach);
+  };
+}
+
+function encodeShared(path: PathAttributes, plain: boolean): readonly Buffer[] {
   const wellKnown = flag.transitive;
   const shared = flag.optional | flag.transitive;
   const of = (kind: 'standard' | 'extended' | 'large') =>
     path.communities.filter((text) => communityKind(text) === kind);
   const attributes = [
     attribute(wellKnown, type.origin, Buffer.of(0)), // 0: IGP
-    plain ? attribute(wellKnown, type.nextHop, Buffer.from(nextHop)) : undefined,
+    plain ? attribute(wellKnown, type.nextHop, ipBytes(path.nextHop)) : undefined,
     path.med === undefined ? undefined : attribute(flag.optional, type.med, u32(path.med)),
     path.localPreference === undefined
       ? undefined
       : attribute(wellKnown, type.localPreference, u32(path.localPreference)),
     list(shared, type.standard, of('standard').map(encodeStandard)),
-    plain ? undefined : attribute(flag.optional, type.mpReach, mpReach(prefix, family, nextHop)),
     list(shared, type.extended, of('extended').map(encodeExtended)),
     list(shared, type.large, of('large').map(encodeLarge)),
   ];
   return attributes.filter((one) => one !== undefined);
 }
 
-function attribute(flags: number, code: number, value: Buffer): Buffer {
+function attribute(flags: number, code: number, value: Uint8Array): Buffer {
   if (value.length > 255) {
     const head = Buffer.of(flags | flag.extendedLength, code, value.length >> 8, value.length);
     return Buffer.concat([head, value]);
@@ -101,9 +124,10 @@ function list(flags: number, code: number, items: readonly Buffer[]): Buffer | u
 }
 
 /** MP_REACH_NLRI: GoBGP refuses one without NLRI. */
-function mpReach(prefix: Prefix, family: Family, nextHop: Uint8Array): Buffer {
-  const head = Buffer.of(0, family === 4 ? 1 : 2, safiUnicast, nextHop.length);
-  return Buffer.concat([head, nextHop, Buffer.of(0), encodeNlri(prefix)]);
+function mpReach(prefix: Prefix, family: Family, nextHop: Ip): Buffer {
+  const via = ipBytes(nextHop);
+  const head = Buffer.of(0, family === 4 ? 1 : 2, safiUnicast, via.length);
+  return Buffer.concat([head, via, Buffer.of(0), encodeNlri(prefix)]);
 }
 
 function u32(value: number): Buffer {
