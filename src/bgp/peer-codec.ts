@@ -1,7 +1,7 @@
-import { createHash } from 'node:crypto';
 import type * as gobgp3 from '../../proto/generated/gobgp3.ts';
 import type * as gobgp4 from '../../proto/generated/gobgp4.ts';
 import { type Ip, type Prefix, parseIp, parsePrefix } from '../core/ip.ts';
+import { passwordDigest } from '../core/password-digest.ts';
 import type { BgpPeerRow } from '../desired/rows.ts';
 
 /**
@@ -68,11 +68,6 @@ const sessionStates: readonly SessionState[] = [
   'openconfirm',
   'established',
 ];
-
-/** Rows and GoBGP tell passwords apart by this: SHA-256 in hexadecimal. */
-export function passwordDigest(password: string): string {
-  return createHash('sha256').update(password).digest('hex');
-}
 
 /** True for a range of neighbours. */
 export function isRange(row: BgpPeerRow): boolean {

@@ -1,4 +1,5 @@
 import type { Ip, Prefix } from '../core/ip.ts';
+import { passwordDigest } from '../core/password-digest.ts';
 import type { BgpPeerRow } from '../desired/rows.ts';
 import { equalRows } from '../desired/table.ts';
 import { tables } from '../desired/tables.ts';
@@ -6,7 +7,7 @@ import type { Change, Driver, Held } from '../reconcile/driver.ts';
 import type { GobgpClient } from './client.ts';
 import { eachInTurn } from './drivers.ts';
 import { GobgpError, GrpcCode } from './error.ts';
-import { groupName, isRange, type PeerContext, passwordDigest } from './peer-codec.ts';
+import { groupName, isRange, type PeerContext } from './peer-codec.ts';
 
 /** The password of a key; undefined when there is none. */
 export type PasswordOf = (key: string) => string | undefined;

@@ -48,12 +48,18 @@ const setPreference = z
   .optional()
   .transform((value): number | undefined => value);
 
+/** GoBGP matches no link bandwidth. */
+const matchable = communities.refine(
+  (list) => list.every((one) => !one.startsWith('lb:')),
+  'a route cannot be chosen by its link bandwidth (lb:…)',
+);
+
 const importSchema = z.strictObject({
   default: z.enum(['accept', 'reject']).default('accept'),
   accept: filters,
   reject: filters,
-  acceptCommunities: communities.default([]),
-  rejectCommunities: communities.default([]),
+  acceptCommunities: matchable.default([]),
+  rejectCommunities: matchable.default([]),
   defaultRoute: z.boolean().default(false),
   localPreference: setPreference,
 });

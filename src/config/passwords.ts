@@ -1,8 +1,8 @@
-import { createHash } from 'node:crypto';
 import { open, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Clock, sleep } from '../core/clock.ts';
 import { errorText } from '../core/error-text.ts';
+import { passwordDigest } from '../core/password-digest.ts';
 import type { Problem } from '../core/problem.ts';
 import type { Store } from '../model/store.ts';
 
@@ -47,7 +47,7 @@ export async function watchPasswords(options: PasswordOptions): Promise<Password
     const changes: [string, string | undefined][] = [];
     for (const key of known.keys()) if (!passwords.has(key)) changes.push([key, undefined]);
     for (const [key, password] of passwords)
-      if (known.get(key) !== password) changes.push([key, digestOf(password)]);
+      if (known.get(key) !== password) changes.push([key, passwordDigest(password)]);
     known = passwords;
     if (changes.length > 0) store.commit('passwords', changes);
     const text = JSON.stringify(problems);
@@ -73,11 +73,6 @@ export async function watchPasswords(options: PasswordOptions): Promise<Password
       await kept;
     },
   };
-}
-
-/** What rows hold in place of a password: SHA-256 in hexadecimal digits. */
-export function digestOf(password: string): string {
-  return createHash('sha256').update(password).digest('hex');
 }
 
 interface Read {

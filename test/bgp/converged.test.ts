@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import { isConverged } from '../../src/bgp/converged.ts';
-import { type PeerState, passwordDigest } from '../../src/bgp/peer-codec.ts';
+import type { PeerState } from '../../src/bgp/peer-codec.ts';
 import { peerUpdate } from '../../src/bgp/peer-driver.ts';
 import { ip, prefix } from '../../src/core/ip.ts';
+import { passwordDigest } from '../../src/core/password-digest.ts';
 import { peerRow } from '../../src/desired/bgp.ts';
 import type { BgpPeerRow } from '../../src/desired/rows.ts';
 

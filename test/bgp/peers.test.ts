@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
-import { passwordDigest } from '../../src/bgp/peer-codec.ts';
 import { createPeerDriver, peerUpdate } from '../../src/bgp/peer-driver.ts';
 import { ip, prefix } from '../../src/core/ip.ts';
+import { passwordDigest } from '../../src/core/password-digest.ts';
 import { pathRow, peerRow } from '../../src/desired/bgp.ts';
 import type { BgpPeerRow } from '../../src/desired/rows.ts';
 import { findGobgpd, freePort, until } from './gobgpd.ts';

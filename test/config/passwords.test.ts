@@ -2,8 +2,9 @@ import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { digestOf, lookEveryMs, watchPasswords } from '../../src/config/passwords.ts';
+import { lookEveryMs, watchPasswords } from '../../src/config/passwords.ts';
 import { createFakeClock } from '../../src/core/clock.ts';
+import { passwordDigest } from '../../src/core/password-digest.ts';
 import type { Problem } from '../../src/core/problem.ts';
 import { createStore } from '../../src/model/store.ts';
 
@@ -42,7 +43,7 @@ describe('passwords of sessions', () => {
     writeFileSync(join(directory, 'tor'), 's3cret\n');
     const { passwords, store } = await watched();
     assert.equal(passwords.passwordOf('tor'), 's3cret');
-    assert.deepEqual([...store.facts.passwords], [['tor', digestOf('s3cret')]]);
+    assert.deepEqual([...store.facts.passwords], [['tor', passwordDigest('s3cret')]]);
     await passwords[Symbol.asyncDispose]();
   });
 
@@ -51,7 +52,7 @@ describe('passwords of sessions', () => {
     const { passwords, store, look } = await watched();
     writeFileSync(join(directory, 'tor'), 'two');
     writeFileSync(join(directory, 'other'), 'three');
-    await look(() => store.facts.passwords.get('tor') === digestOf('two'));
+    await look(() => store.facts.passwords.get('tor') === passwordDigest('two'));
     assert.equal(passwords.passwordOf('other'), 'three');
     rmSync(join(directory, 'tor'));
     await look(() => !store.facts.passwords.has('tor'));
