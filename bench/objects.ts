@@ -11,8 +11,9 @@ export type Mix =
 export const ownNode = 'node-0';
 
 /**
- * Of ten Services of a mixed cluster five are plain. A change of a `local` one gives this node its
- * only endpoint or takes it away, so a filter of the gate is written each time: no change costs more.
+ * Of ten Services of a mixed cluster five are plain. Every second change of a `local` one gives
+ * this node its only endpoint or takes it away, so a filter of the gate is written: nothing that
+ * happens to one Service costs more.
  */
 type Kind = 'plain' | 'local' | 'ranges' | 'localAndRanges' | 'affinity' | 'draining';
 const kinds: readonly Kind[] = [
@@ -79,6 +80,12 @@ export function serviceObject(mix: Mix, index: number) {
   };
 }
 
+/** By chance, so that every second change of a Service moves its endpoint here or away. */
+function isHere(change: number): boolean {
+  const mixed = Math.imul(change ^ (change >>> 16), 0x85ebca6b);
+  return ((Math.imul(mixed ^ (mixed >>> 13), 0xc2b2ae35) >>> 16) & 1) === 1;
+}
+
 /** Ten endpoints; one of them is another address after each change. */
 export function sliceObject(mix: Mix, index: number, change: number, triggerMs?: number) {
   const kind = kindOf(mix, index);
@@ -89,7 +96,7 @@ export function sliceObject(mix: Mix, index: number, change: number, triggerMs?:
       : { 'endpoints.kubernetes.io/last-change-trigger-time': new Date(triggerMs).toISOString() };
   const nodeOf = (i: number) => {
     if (!local) return `node-${(index + i) % 100}`;
-    return i === 0 && change % 2 === 1 ? ownNode : `node-${1 + ((index + i) % 99)}`;
+    return i === 0 && isHere(change) ? ownNode : `node-${1 + ((index + i) % 99)}`;
   };
   return {
     apiVersion: 'discovery.k8s.io/v1',
