@@ -18,6 +18,7 @@ function rig() {
       snapshot: store.takeSnapshot(),
       durationMs: 4,
       connected: new Set(['vpp']),
+      withheld: new Set(),
     } as unknown as Round);
   const counts = async (name: string) => {
     const text = await metrics.registry.metrics();
