@@ -13,12 +13,12 @@ function rig() {
   const store = createStore();
   const metrics = createMetrics(() => undefined);
   const observer = roundObserver(metrics, 0);
-  const round = () =>
+  const round = (withheld: readonly string[] = []) =>
     observer.onRound({
       snapshot: store.takeSnapshot(),
       durationMs: 4,
       connected: new Set(['vpp']),
-      withheld: new Set(),
+      withheld: new Set(withheld),
     } as unknown as Round);
   const counts = async (name: string) => {
     const text = await metrics.registry.metrics();
@@ -51,6 +51,18 @@ describe('metrics of rounds', () => {
     store.commit('namespaces', [['d', { key: 'd', labels: {} }]]);
     round();
     assert.deepEqual(await counts(sync), { IPv4: 2, IPv6: 2 });
+  });
+
+  it('KP-56 a slice is not in force while rows of VPP wait for a source', async () => {
+    const { store, round, counts } = rig();
+    const programming = 'kubeproxy_network_programming_duration_seconds';
+    const one = slice('d/a-1', 'd/a', [endpoint('10.244.1.2')], { triggerMs: Date.now() });
+    store.commit('slices', [[one.key, one]]);
+    round(['vpp']);
+    assert.deepEqual(await counts(programming), {});
+    store.commit('slices', [[one.key, { ...one }]]);
+    round();
+    assert.deepEqual(await counts(programming), { IPv4: 1 });
   });
 
   it('KP-56 ports without local endpoints are counted by family', () => {
