@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
-import { passwordDigest } from '../../src/bgp/peer-codec.ts';
 import { ip, prefix } from '../../src/core/ip.ts';
+import { passwordDigest } from '../../src/core/password-digest.ts';
 import type { BgpPathRow, BgpPeerRow, BgpPolicyRow } from '../../src/desired/rows.ts';
 import { until } from '../bgp/gobgpd.ts';
 import {
