@@ -12,6 +12,8 @@ export interface Upstream {
   readonly address: string;
   /** Paths of a prefix that it has now. */
   paths(prefix: string): Promise<readonly UpstreamPath[]>;
+  /** Tells its neighbours of a prefix of its own, or no more. */
+  tell(verb: 'add' | 'del', prefix: string): Promise<void>;
   /** Neighbours with which it has a session, and since when, in seconds since the epoch. */
   sessions(): Promise<ReadonlyMap<string, number>>;
 }
@@ -75,6 +77,9 @@ export async function startUpstream(parts: {
       // Without a route the answer is a sentence, and an exit code.
       const text = await ask('global', 'rib', prefix).catch(() => '');
       return /^\s*[{[]/.test(text) ? pathsOf(JSON.parse(text) as unknown) : [];
+    },
+    async tell(verb, prefix) {
+      await ask('global', 'rib', verb, prefix, 'nexthop', client.ip4);
     },
     async sessions() {
       const all = JSON.parse(await ask('neighbor')) as readonly RibNeighbour[];

@@ -1,4 +1,3 @@
-import { join } from 'node:path';
 import { clientPort } from '../cluster.ts';
 import { formatMs } from '../figures.ts';
 import { run, until } from '../processes.ts';
@@ -38,7 +37,7 @@ export const host: CheckGroup = {
     {
       name: 'a process of the node reaches pods of other nodes, and what BGP taught',
       async run(cluster) {
-        const [first, second] = [nodeAt(cluster, 0), nodeAt(cluster, 1)];
+        const first = nodeAt(cluster, 0);
         const pods = await livePods(cluster, shop, 'backend');
         const remote = pods.filter((pod) => pod.node !== first.machine.name);
         let answers = 0;
@@ -49,13 +48,8 @@ export const host: CheckGroup = {
           answers += found.answers.length;
         }
         const { client } = cluster.network;
-        const socket = join(cluster.directory, second.machine.name, 'gobgp.sock');
-        const rib = (verb: string) => {
-          const path = `global rib ${verb} ${taught}/32 nexthop ${client.ip4}`;
-          return run('gobgp', ['--target', `unix://${socket}`, ...path.split(' ')]);
-        };
         await run('ip', ['-n', client.netns, 'addr', 'add', `${taught}/32`, 'dev', 'lo']);
-        await rib('add');
+        await cluster.upstream.tell('add', `${taught}/32`);
         const to = { protocol: 'TCP', address: taught, port: clientPort } as const;
         await untilAnswered(cluster, cluster.host, to);
         const learned = await volley(cluster.host, to, 10);
@@ -63,7 +57,7 @@ export const host: CheckGroup = {
           const line = await run('ip', ['-n', first.machine.netns, 'route', 'show', taught]);
           return line.includes('dev kvr0') ? line.trim() : undefined;
         });
-        await rib('del');
+        await cluster.upstream.tell('del', `${taught}/32`);
         await run('ip', ['-n', client.netns, 'addr', 'del', `${taught}/32`, 'dev', 'lo']);
         return `${answers} answers of pods; ${learned.answers.length} of ${route}`;
       },

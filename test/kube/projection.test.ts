@@ -340,6 +340,10 @@ describe('the projection of Pods, Nodes and Namespaces', () => {
           { type: 'Hostname', address: 'n1' },
           { type: 'InternalIP', address: '192.0.2.11' },
         ],
+        conditions: [
+          { type: 'NetworkUnavailable', status: 'True' },
+          { type: 'Ready', status: 'False', message: 'node is shutting down' },
+        ],
       },
     };
     const { fact, problems } = project('nodes', object);
@@ -352,6 +356,8 @@ describe('the projection of Pods, Nodes and Namespaces', () => {
       unschedulable: true,
       taints: ['k'],
       terminating: false,
+      networkUnavailable: true,
+      shuttingDown: true,
     });
     assert.deepEqual(problems, ['spec.podCIDRs[1]: "x" is no prefix; ignored']);
   });
