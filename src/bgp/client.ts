@@ -1,8 +1,10 @@
 import type { Clock } from '../core/clock.ts';
+import { familyOf, type Prefix } from '../core/ip.ts';
 import type { BgpServerRow } from '../desired/rows.ts';
 import { type Channel, callTimeoutMs, createChannel, tableTimeoutMs } from './channel.ts';
 import { type Dialect, dialect3, dialect4, type ServerState } from './dialect.ts';
 import { GobgpError, GrpcCode } from './error.ts';
+import { type Candidate, decodeLookup, encodeLookup, type LookupTable } from './lookup.ts';
 import { decodeOwnPaths, type OwnPath } from './own-paths.ts';
 import type { GobgpVersion, PathChange, WatchEvent } from './path-codec.ts';
 import { createPathDecoder } from './path-decoder.ts';
@@ -40,6 +42,11 @@ export interface GobgpClient extends AsyncDisposable {
   applyPaths(changes: readonly PathChange[], signal: AbortSignal): Promise<void>;
   /** The paths of the global table that came through the API. */
   listOwnPaths(family: 4 | 6, signal: AbortSignal): Promise<readonly OwnPath[]>;
+  /**
+   * The paths of a prefix and of those that contain it; best first, one prefix after the other.
+   * For people: what one neighbour says includes what the import policy rejects.
+   */
+  lookup(prefix: Prefix, table: LookupTable, signal: AbortSignal): Promise<readonly Candidate[]>;
   /** Peers and best paths, all of them at first. Rejects when the stream ends. */
   watch(onEvent: (event: WatchEvent) => void, signal: AbortSignal): Promise<never>;
   /** Peers only. Rejects when the gobgpd process that is there now has gone. */
@@ -124,6 +131,7 @@ export function createGobgpClient(options: {
       });
       return paths;
     },
+    lookup: async (...what) => lookUp(channel, await speak(what[2]), ...what),
     async watch(onEvent, signal) {
       const own = new AbortController();
       watches.add(own);
@@ -162,6 +170,21 @@ async function listAll<T>(
     if (item !== undefined) items.push(item);
   });
   return items;
+}
+
+async function lookUp(
+  channel: Channel,
+  dialect: Dialect,
+  prefix: Prefix,
+  table: LookupTable,
+  signal: AbortSignal,
+): Promise<readonly Candidate[]> {
+  const found: Candidate[] = [];
+  const request = encodeLookup(dialect.version, prefix, table);
+  await channel.read(dialect, 'ListPath', request, callTimeoutMs, signal, (bytes) => {
+    found.push(...decodeLookup(bytes, familyOf(prefix)));
+  });
+  return found;
 }
 
 function watchEvents(

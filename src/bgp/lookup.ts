@@ -1,0 +1,159 @@
+import {
+  type Family,
+  familyOf,
+  type Ip,
+  ipFromBytes,
+  type Prefix,
+  parseIp,
+  prefixOf,
+} from '../core/ip.ts';
+import { GobgpError, GrpcCode } from './error.ts';
+import { readAttributes, type SeenAttributes } from './lookup-attributes.ts';
+import type { GobgpVersion } from './path-codec.ts';
+import { ReverseWriter, tagOf, WireReader, WireType } from './wire.ts';
+
+/**
+ * All that GoBGP knows about one prefix and the prefixes around it, for people: not a hot path.
+ * Paths are asked for as bytes of BGP (`enable_only_binary`), which are the same in both versions.
+ */
+export interface Candidate extends SeenAttributes {
+  readonly prefix: Prefix;
+  /** Undefined for a path of ours. */
+  readonly neighbor: Ip | undefined;
+  /** Seconds since the epoch. */
+  readonly sinceSeconds: number;
+  /** The neighbour is away and its routes are kept (RFC 4724). */
+  readonly stale: boolean;
+  /** An import policy keeps it out of the table; told of Adj-RIB-In only. */
+  readonly filtered: boolean;
+  readonly nextHopInvalid: boolean;
+}
+
+/** Which table: what may be used, or what one neighbour says. */
+export type LookupTable = { readonly kind: 'best' } | { readonly kind: 'from'; readonly peer: Ip };
+
+// Numbers of the enums TableType and TableLookupPrefix.Type: version 4 counts from one.
+const tableNumbers = { best: 0, from: 2 } as const;
+const shorterNumber = 2;
+
+/** Where a field stands: api/gobgp.proto of v3.10.0 and v4.8.0. */
+const request = {
+  tableType: 1,
+  name: 2,
+  family: 3,
+  prefixes: 4,
+  filtered: 6,
+  onlyBinary: 9,
+} as const;
+
+/** A ListPathRequest for a prefix and all that contain it. */
+export function encodeLookup(
+  version: GobgpVersion,
+  prefix: Prefix,
+  table: LookupTable,
+): Uint8Array {
+  const first = version === 4 ? 1 : 0;
+  const writer = new ReverseWriter();
+  writer.number(request.onlyBinary, 1);
+  if (table.kind === 'from') writer.number(request.filtered, 1);
+  let mark = writer.size;
+  writer.number(2, first + shorterNumber);
+  writer.ascii(1, prefix);
+  writer.close(request.prefixes, mark);
+  mark = writer.size;
+  writer.number(2, 1); // SAFI unicast
+  writer.number(1, familyOf(prefix) === 4 ? 1 : 2);
+  writer.close(request.family, mark);
+  if (table.kind === 'from') writer.ascii(request.name, table.peer);
+  writer.number(request.tableType, first + tableNumbers[table.kind]);
+  return writer.finish();
+}
+
+/** The paths of a ListPathResponse, in GoBGP's order: the best one of a prefix comes first. */
+export function decodeLookup(bytes: Buffer, family: Family): Candidate[] {
+  const candidates: Candidate[] = [];
+  const reader = new WireReader(bytes);
+  eachField(reader, (outer) => {
+    if (outer !== tagOf(1, WireType.bytes)) return false;
+    nested(reader, (inner) => {
+      if (inner !== tagOf(2, WireType.bytes)) return false;
+      const path = readPath(reader, family);
+      if (path !== undefined) candidates.push(path);
+      return true;
+    });
+    return true;
+  });
+  return candidates;
+}
+
+/** Numbers of Path's fields that are flags. */
+const flags = { withdrawn: 5, filtered: 12, stale: 13, nextHopInvalid: 17 } as const;
+
+function readPath(reader: WireReader, family: Family): Candidate | undefined {
+  let nlri: Buffer | undefined;
+  const attributes: Buffer[] = [];
+  const set = new Set<number>();
+  let neighbor = '';
+  let sinceSeconds = 0;
+  nested(reader, (tag) => {
+    if (tag === tagOf(20, WireType.bytes)) nlri = raw(reader);
+    else if (tag === tagOf(21, WireType.bytes)) attributes.push(raw(reader));
+    else if (tag === tagOf(15, WireType.bytes)) neighbor = reader.ascii();
+    else if (tag === tagOf(3, WireType.bytes))
+      nested(reader, (field) => {
+        if (field !== tagOf(1, WireType.varint)) return false;
+        sinceSeconds = reader.varint();
+        return true;
+      });
+    else if ((tag & 7) === WireType.varint) {
+      if (reader.varint() !== 0) set.add(tag >> 3);
+    } else return false;
+    return true;
+  });
+  if (nlri === undefined || set.has(flags.withdrawn)) return undefined;
+  return {
+    prefix: readNlri(nlri, family),
+    neighbor: parseIp(neighbor),
+    sinceSeconds,
+    stale: set.has(flags.stale),
+    filtered: set.has(flags.filtered),
+    nextHopInvalid: set.has(flags.nextHopInvalid),
+    ...readAttributes(attributes),
+  };
+}
+
+/** RFC 4271 section 4.3: the length in bits, and as many bytes as that needs. */
+function readNlri(bytes: Buffer, family: Family): Prefix {
+  const width = family === 4 ? 4 : 16;
+  const bits = bytes[0] ?? 0;
+  if (bits > width * 8 || bytes.length !== 1 + Math.ceil(bits / 8)) throw malformed('NLRI');
+  const address = new Uint8Array(width);
+  address.set(bytes.subarray(1));
+  return prefixOf(ipFromBytes(address), bits);
+}
+
+/** `read` returns false for a tag that it does not want; that field is skipped. */
+function eachField(reader: WireReader, read: (tag: number) => boolean): void {
+  while (reader.at < reader.end) {
+    const tag = reader.varint();
+    if (!read(tag)) reader.skip(tag);
+  }
+}
+
+function nested(reader: WireReader, read: (tag: number) => boolean): void {
+  const outer = reader.enter();
+  eachField(reader, read);
+  reader.leave(outer);
+}
+
+function raw(reader: WireReader): Buffer {
+  const length = reader.varint();
+  const start = reader.at;
+  if (start + length > reader.end) throw malformed('bytes');
+  reader.at = start + length;
+  return reader.bytes.subarray(start, reader.at);
+}
+
+function malformed(what: string): GobgpError {
+  return new GobgpError('decode', GrpcCode.internal, `malformed ${what} in a message of GoBGP`);
+}
