@@ -1,12 +1,12 @@
 import { request } from 'node:http';
 import type {
-  PeerView,
   PodView,
   RowView,
   ServiceView,
   StatusView,
   TableView,
 } from '../src/core/control-api.ts';
+import type { PeerView } from '../src/core/control-routing.ts';
 
 /** Asks a daemon what `kvr` asks, over the same socket. */
 export interface ControlClient {

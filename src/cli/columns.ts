@@ -1,12 +1,12 @@
 import type {
   Check,
   ErrorView,
-  PeerView,
   PodView,
   RowView,
   ServiceView,
   TableView,
 } from '../core/control-api.ts';
+import type { AdvertisementView, PeerView, RouteView } from '../core/control-routing.ts';
 
 /** One column of a text table. */
 export interface Column<Item> {
@@ -41,14 +41,52 @@ export const podColumns: readonly Column<PodView>[] = [
 
 export const peerColumns: readonly Column<PeerView>[] = [
   { title: 'PEER', cell: (item) => item.address },
+  { title: 'KIND', wide: true, cell: (item) => item.kind },
   { title: 'AS', cell: (item) => item.asn },
   { title: 'STATE', cell: (item) => item.state },
   { title: 'SINCE', cell: (item) => formatDuration(item.uptimeSeconds) },
   { title: 'RECEIVED', cell: (item) => item.received },
+  { title: 'ACCEPTED', wide: true, cell: (item) => item.accepted ?? '' },
   { title: 'ADVERTISED', cell: (item) => item.advertised },
   { title: 'DESCRIPTION', cell: (item) => item.description },
+  { title: 'PASSWORD KEY', wide: true, cell: (item) => item.passwordKey },
   { title: 'LAST ERROR', cell: (item) => item.lastError },
 ];
+
+export const routeColumns: readonly Column<RouteView>[] = [
+  { title: 'STATUS', cell: (item) => item.status },
+  { title: 'PREFIX', cell: (item) => item.prefix },
+  { title: 'PATHS', cell: (item) => item.paths.join(', ') },
+  { title: 'ORIGIN', cell: (item) => item.origin },
+  { title: 'FROM', cell: (item) => item.from.join(', ') },
+  { title: 'ERROR', cell: (item) => item.error },
+];
+
+/** More are counted, not listed; `-o json` has all. */
+const namesShown = 6;
+
+export const advertisementColumns: readonly Column<AdvertisementView>[] = [
+  { title: 'STATUS', cell: (item) => item.status },
+  { title: 'PREFIX', cell: (item) => item.prefix },
+  { title: 'NEXT HOP', cell: (item) => item.nextHop },
+  { title: 'KIND', cell: (item) => item.kind },
+  { title: 'FOR', cell: (item) => someOf(item.for) },
+  { title: 'LOCAL PREF', cell: (item) => item.localPreference ?? '' },
+  { title: 'MED', cell: (item) => item.med ?? '' },
+  { title: 'COMMUNITIES', cell: (item) => item.communities.join(' ') },
+  {
+    title: 'NEIGHBOURS',
+    wide: true,
+    cell: (item) => someOf((item.neighbours ?? []).map((one) => one.peer)) || '<none>',
+  },
+  { title: 'ERROR', cell: (item) => item.error },
+];
+
+function someOf(names: readonly string[]): string {
+  const more = names.length - namesShown;
+  const shown = names.slice(0, namesShown).join(' ');
+  return more > 0 ? `${shown} + ${more} more` : shown;
+}
 
 export const tableColumns: readonly Column<TableView>[] = [
   { title: 'TABLE', cell: (item) => item.name },

@@ -10,11 +10,13 @@ import {
 import { fillStartup } from '../core/session-table.ts';
 import { AskError, ask, exitCodes } from './ask.ts';
 import {
+  advertisementColumns,
   type Column,
   checkColumns,
   errorColumns,
   peerColumns,
   podColumns,
+  routeColumns,
   rowColumns,
   serviceColumns,
   stepColumns,
@@ -120,8 +122,16 @@ function addShow(program: Command, streams: Streams): void {
         printList(path, columns, optionsOf(command), streams),
       );
   list('services', '/services', serviceColumns, 'frontends of Services and their backends');
-  list('routes', '/tables/routes', rowColumns, 'routes of this node');
+  list('routes', '/routes', routeColumns, 'routes of this node, and where they come from');
   list('peers', '/peers', peerColumns, 'BGP sessions');
+  show
+    .command('advertisements')
+    .description('what this node announces; -o wide: and to which neighbours')
+    .action((_: unknown, command: Command) => {
+      const options = optionsOf(command);
+      const path = options.output === 'text' ? '/advertisements' : '/advertisements?neighbours=1';
+      return printList(path, advertisementColumns, options, streams);
+    });
   list('pods', '/pods', podColumns, 'pods attached to this node');
   list('errors', '/errors', errorColumns, "what is wrong with users' objects");
   show

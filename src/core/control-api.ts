@@ -1,7 +1,7 @@
 /**
  * What the daemon's control socket serves: the contract of the daemon and `kvr`.
  *
- * HTTP over a unix socket, GET only, JSON. A list is `{ "items": […] }`, an error is
+ * HTTP over a unix socket, JSON, GET only but for `/lint`. A list is `{ "items": […] }`, an error is
  * `{ "error": "…" }` with a status of 400 or more.
  */
 export const controlSocketDefault = '/run/kube-vpp-router/control.sock';
@@ -60,19 +60,6 @@ export interface PodView {
   readonly containerId: string;
   readonly status: RowStatus;
   readonly error: string;
-}
-
-/** A BGP session. */
-export interface PeerView {
-  readonly address: string;
-  readonly asn: number;
-  /** RFC 4271 section 8.2.2: idle, connect, active, opensent, openconfirm, established. */
-  readonly state: string;
-  readonly uptimeSeconds: number;
-  readonly received: number;
-  readonly advertised: number;
-  readonly description: string;
-  readonly lastError: string;
 }
 
 /** A `Problem` as it travels. */

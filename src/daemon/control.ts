@@ -40,6 +40,10 @@ export async function controlAnswer(
       return items(view.problems());
     case '/peers':
       return items(await view.peers(signal));
+    case '/routes':
+      return items(view.routes());
+    case '/advertisements':
+      return items(view.advertisements(url.searchParams.has('neighbours')));
     case '/explain/service':
       return explainAnswer(url.searchParams.get('key') ?? '', view);
     case '/trace':

@@ -1,6 +1,6 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 import { realClock } from '../core/clock.ts';
-import type { PeerView } from '../core/control-api.ts';
+import type { PeerView } from '../core/control-routing.ts';
 import type { Ip } from '../core/ip.ts';
 import { type HttpServer, json, serveHttp } from './http.ts';
 import type { DaemonView } from './view.ts';

@@ -1,19 +1,11 @@
 import type { GobgpTarget } from '../bgp/target.ts';
-import type {
-  Check,
-  ErrorView,
-  PeerView,
-  PodView,
-  RowStatus,
-  RowView,
-  ServiceView,
-} from '../core/control-api.ts';
+import type { Check, ErrorView, PodView, RowView, ServiceView } from '../core/control-api.ts';
 import { errorText } from '../core/error-text.ts';
 import type { Problem } from '../core/problem.ts';
 import { version } from '../core/version.ts';
 import { podInterfaceName } from '../desired/names.ts';
 import type { Plan } from '../desired/plan.ts';
-import type { TranslationRow } from '../desired/rows.ts';
+import type { BgpPeerRow, TranslationRow } from '../desired/rows.ts';
 import { type Stage, stages, type Table } from '../desired/table.ts';
 import { formatFrontend, formatSocketAddress, tables } from '../desired/tables.ts';
 import type { KubeSource } from '../kube/watch-kube.ts';
@@ -25,6 +17,8 @@ import { podPlanner } from '../routing/pods.ts';
 import type { VppTarget } from '../vpp/target.ts';
 import { explainService, similarServices } from './explain-service.ts';
 import type { Loop } from './loop.ts';
+import { advertisementViews, desiredRows, peerViews, routeViews } from './routing-views.ts';
+import { errorsOf, statusOf } from './row-status.ts';
 import { frontendConnections, serviceFigures } from './service-figures.ts';
 import { traceRows } from './trace.ts';
 import type { DaemonView } from './view.ts';
@@ -83,7 +77,9 @@ export function observe(parts: Observed): DaemonView {
       })),
     serviceFigures: () => serviceFigures(store),
     connections: () => frontendConnections({ ...parts, reconciler: loop.reconciler }),
-    peers: (signal) => peerViews(parts, signal),
+    peers: (signal) => listPeers(parts, signal),
+    routes: () => routeViews(store.facts, loop),
+    advertisements: (withNeighbours) => advertisementViews(store.facts, loop, withNeighbours),
     async explainService(key) {
       const explained = { ...parts, problems: () => problemViews(parts) };
       const found = await explainService(explained, key);
@@ -172,25 +168,6 @@ function rowViews(loop: Loop, stage: Stage): RowView[] {
   }));
 }
 
-function errorsOf(loop: Loop, stage: Stage): ReadonlyMap<string, string> {
-  const failures = [...loop.reconciler.failures()].filter((failure) => failure.stage === stage);
-  return new Map(failures.map((failure) => [failure.key, errorText(failure.error)]));
-}
-
-function statusOf(
-  loop: Loop,
-  stage: Stage,
-  key: string,
-  errors: ReadonlyMap<string, string>,
-): { readonly status: RowStatus; readonly error: string } {
-  const error = errors.get(key);
-  if (error !== undefined) return { status: 'failed', error };
-  const desired = loop.desired.row(stage, key);
-  const applied = loop.reconciler.applied(stage, key);
-  const done = applied !== undefined && tables[stage].equal(applied as never, desired as never);
-  return { status: done ? 'done' : 'pending', error: '' };
-}
-
 /** Every frontend that the Service should have. */
 function serviceViews(
   parts: Observed,
@@ -267,6 +244,7 @@ function problemViews(parts: Observed): ErrorView[] {
   return [...parts.problems(), ...parts.loop.desired.problems(), ...failures];
 }
 
-async function peerViews(parts: Observed, signal: AbortSignal): Promise<readonly PeerView[]> {
-  return parts.gobgp === undefined ? [] : parts.gobgp.listPeers(signal);
+async function listPeers({ gobgp, loop }: Observed, signal: AbortSignal) {
+  const statuses = gobgp === undefined ? [] : await gobgp.listPeers(signal);
+  return peerViews(desiredRows<BgpPeerRow>(loop, 'bgpPeers'), errorsOf(loop, 'bgpPeers'), statuses);
 }

@@ -1,7 +1,6 @@
 import type {
   Check,
   ErrorView,
-  PeerView,
   PodView,
   RowView,
   ServiceExplanation,
@@ -10,6 +9,7 @@ import type {
   TraceRequest,
   TraceView,
 } from '../core/control-api.ts';
+import type { AdvertisementView, PeerView, RouteView } from '../core/control-routing.ts';
 import type { Stage } from '../desired/table.ts';
 
 /** How far the data plane is behind what the cluster said (KP-52). */
@@ -78,6 +78,9 @@ export interface DaemonView {
   connections(): Promise<readonly FrontendConnections[]>;
   /** Asks GoBGP; rejects when it does not answer. */
   peers(signal: AbortSignal): Promise<readonly PeerView[]>;
+  routes(): readonly RouteView[];
+  /** Paths of this node; `withNeighbours` says also who hears each. */
+  advertisements(withNeighbours: boolean): readonly AdvertisementView[];
   /** Undefined when the daemon knows no such Service; then names like it. */
   explainService(key: string): Promise<{
     readonly found: ServiceExplanation | undefined;

@@ -25,6 +25,8 @@ export interface Desired {
   row(table: Stage, key: string): unknown;
   keys(table: Stage): Iterable<string>;
   count(table: Stage): number;
+  /** Who wants a row of this key: the first has it, the others share it or lost. */
+  claimsOn(table: Stage, key: string): readonly Claim[];
   /** Keys whose row may have changed since the last call. */
   takeChanged(): ReadonlyMap<Stage, ReadonlySet<string>>;
   problems(): readonly Problem[];
@@ -32,9 +34,11 @@ export interface Desired {
   ownersOf(planner: string): Iterable<string>;
 }
 
-interface Claim {
+export interface Claim {
+  /** Of the owner's planner. */
   readonly rank: number;
   readonly owner: string;
+  /** Of the object that the owner is. */
   readonly kind: string;
   readonly row: unknown;
 }
@@ -60,6 +64,7 @@ export function createDesired(): Desired {
     put: (planner, owner, plan) => putPlan(state, planner, owner, plan),
     row: (stage, key) => firstOf(state.claims.get(stage)?.get(key))?.row,
     keys: (stage) => state.claims.get(stage)?.keys() ?? [],
+    claimsOn: (stage, key) => listOf(state.claims.get(stage)?.get(key)),
     count: (stage) => state.claims.get(stage)?.size ?? 0,
     takeChanged() {
       const taken = state.changed;

@@ -55,7 +55,7 @@ function table<Name extends Stage>(
   return { name, key, format, equal: equalRows };
 }
 
-function formatPath(path: RoutePath): string {
+export function formatPath(path: RoutePath): string {
   if (path.kind !== 'forward') return path.kind;
   return path.nextHop === undefined
     ? `dev ${path.interface}`

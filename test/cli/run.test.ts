@@ -58,7 +58,21 @@ describe('kvr', () => {
     { args: 'show pods', shows: /^default\/web-1 {2}10\.244\.1\.2 fd00:10:244:1::2 {2}kvr3f2a/m },
     { args: 'show pods -o wide', shows: /CONTAINER\n.*veth {2}c0ffee/ },
     { args: 'show peers', shows: /^192\.0\.2\.2 {2}64512 {2}established {2}1h02m {2}2/m },
-    { args: 'show routes', shows: /^failed {2}10\.2\.0\.0\/24 drop +no such table$/m },
+    {
+      args: 'show peers -o wide',
+      shows:
+        /^192\.0\.2\.2 {2}node {2}64512 {2}established {2}1h02m {2}2 +2 +1 +node\/worker-2 {2}mesh$/m,
+    },
+    {
+      args: 'show routes',
+      shows: /^failed {2}10\.2\.0\.0\/24 {2}drop +own +this node +no such table$/m,
+    },
+    {
+      args: 'show advertisements',
+      shows:
+        /^done {4}10\.96\.0\.10\/32 {2}192\.0\.2\.1 {2}service {2}shop\/web {2}70 {3}64512:7$/m,
+    },
+    { args: 'show advertisements -o wide', shows: /NEIGHBOURS\n.* {2}peer\/tor-a$/m },
     {
       args: 'show errors',
       shows: /^Service\/default\/web {2}spec\.externalIPs\[0\] {2}not an IP/m,

@@ -68,9 +68,58 @@ export const sampleView: DaemonView = {
   ],
   sources: () => [{ name: 'services', synced: true, lastEventMs: 1_700_000_000_000 }],
   targets: () => [{ name: 'vpp', connected: false }],
+  routes: () => [
+    {
+      prefix: '10.1.0.0/24',
+      paths: ['via 192.0.2.2 dev uplink'],
+      origin: 'learned',
+      from: ['192.0.2.2 (n2)'],
+      status: 'done',
+      error: '',
+    },
+    {
+      prefix: '10.2.0.0/24',
+      paths: ['drop'],
+      origin: 'own',
+      from: ['this node'],
+      status: 'failed',
+      error: 'no such table',
+    },
+  ],
+  advertisements: (withNeighbours) => [
+    {
+      prefix: '10.96.0.10/32',
+      nextHop: '192.0.2.1',
+      communities: ['64512:7'],
+      localPreference: undefined,
+      med: 70,
+      kind: 'service',
+      for: ['shop/web'],
+      status: 'done',
+      error: '',
+      ...(withNeighbours
+        ? {
+            neighbours: [
+              {
+                peer: 'peer/tor-a',
+                address: '192.0.2.253',
+                nextHop: '192.0.2.1',
+                communities: ['64512:7'],
+                localPreference: undefined,
+                med: 70,
+                asPath: [],
+              },
+            ],
+          }
+        : {}),
+    },
+  ],
   peers: async () => [
     {
       address: '192.0.2.2',
+      kind: 'node',
+      accepted: 2,
+      passwordKey: 'mesh',
       asn: 64512,
       state: 'established',
       uptimeSeconds: 3725,
