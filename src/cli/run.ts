@@ -7,6 +7,7 @@ import {
   type StatusView,
   type TraceView,
 } from '../core/control-api.ts';
+import type { RouteExplanation } from '../core/control-routing.ts';
 import { fillStartup } from '../core/session-table.ts';
 import { AskError, ask, exitCodes } from './ask.ts';
 import {
@@ -23,6 +24,7 @@ import {
   tableColumns,
 } from './columns.ts';
 import { formatExplanation } from './explain.ts';
+import { formatRoute } from './explain-route.ts';
 import { formatItems, formatValue, type Output, outputs } from './format.ts';
 import { parsePacket } from './packet.ts';
 
@@ -160,6 +162,17 @@ function addExplain(program: Command, streams: Streams): void {
       const found = (await ask(options.socket, path)) as ServiceExplanation;
       const structured = options.output === 'json' || options.output === 'yaml';
       streams.out(structured ? formatValue(found, options.output) : formatExplanation(found));
+    });
+  explain
+    .command('route')
+    .argument('<prefix|address>', 'where packets go')
+    .description('the route in force, the paths that BGP knows, and who announces a Service')
+    .action(async (to: string, _: unknown, command: Command) => {
+      const options = optionsOf(command);
+      const path = `/explain/route?to=${encodeURIComponent(to)}`;
+      const found = (await ask(options.socket, path)) as RouteExplanation;
+      const structured = options.output === 'json' || options.output === 'yaml';
+      streams.out(structured ? formatValue(found, options.output) : formatRoute(found));
     });
   for (const command of explain.commands) {
     command.exitOverride().configureOutput({ writeOut: streams.out, writeErr: streams.err });

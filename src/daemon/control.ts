@@ -46,6 +46,8 @@ export async function controlAnswer(
       return items(view.advertisements(url.searchParams.has('neighbours')));
     case '/explain/service':
       return explainAnswer(url.searchParams.get('key') ?? '', view);
+    case '/explain/route':
+      return routeAnswer(url.searchParams.get('to') ?? '', view, signal);
     case '/trace':
       return traceAnswer(url.searchParams, view, signal);
     default:
@@ -92,6 +94,12 @@ async function explainAnswer(key: string, view: DaemonView): Promise<Answer> {
   const hint = similar.length === 0 ? '' : `; there are ${similar.join(', ')}`;
   const text = `no Service ${key} that this router serves (one with the label service.kubernetes.io/service-proxy-name or service.kubernetes.io/headless belongs to others)${hint}`;
   return refusal(404, text);
+}
+
+async function routeAnswer(to: string, view: DaemonView, signal: AbortSignal): Promise<Answer> {
+  const found = await view.explainRoute(to, signal);
+  if (found !== undefined) return json(200, found);
+  return refusal(400, `${JSON.stringify(to)} is neither an address nor a prefix`);
 }
 
 /** `source`, `destination`, `protocol` and `port` of `/trace`. */

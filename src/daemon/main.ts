@@ -97,6 +97,7 @@ async function main(configPath: string, signal: AbortSignal): Promise<void> {
     loop,
     vpp,
     gobgp: bgp.target,
+    lookup: bgp.lookup,
     kube: started.kube,
     problems: otherProblems,
     stats,

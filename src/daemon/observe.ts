@@ -1,3 +1,4 @@
+import type { GobgpClient } from '../bgp/client.ts';
 import type { GobgpTarget } from '../bgp/target.ts';
 import type { Check, ErrorView, PodView, RowView, ServiceView } from '../core/control-api.ts';
 import { errorText } from '../core/error-text.ts';
@@ -15,6 +16,7 @@ import type { Store } from '../model/store.ts';
 import type { Target } from '../reconcile/driver.ts';
 import { podPlanner } from '../routing/pods.ts';
 import type { VppTarget } from '../vpp/target.ts';
+import { explainRoute } from './explain-route.ts';
 import { explainService, similarServices } from './explain-service.ts';
 import type { Loop } from './loop.ts';
 import { advertisementViews, desiredRows, peerViews, routeViews } from './routing-views.ts';
@@ -32,6 +34,8 @@ export interface Observed {
   readonly vpp: VppTarget;
   /** Undefined when BGP is off. */
   readonly gobgp: GobgpTarget | undefined;
+  /** All that GoBGP knows about a prefix; undefined when BGP is off. */
+  readonly lookup: GobgpClient['lookup'] | undefined;
   readonly kube: KubeSource;
   /** Problems of the sources: configuration, objects of the cluster. */
   readonly problems: () => readonly Problem[];
@@ -85,6 +89,8 @@ export function observe(parts: Observed): DaemonView {
       const found = await explainService(explained, key);
       return { found, similar: found === undefined ? similarServices(store, key) : [] };
     },
+    explainRoute: (to, signal) =>
+      explainRoute({ facts: store.facts, loop, lookup: parts.lookup }, to, signal),
     trace: (request) => traceRows(store, loop, request),
   };
 }

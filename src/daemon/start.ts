@@ -219,7 +219,8 @@ export async function startBgp(
   if (!config.bgp.enabled) {
     store.markSynced('learnedRoutes');
     const onRound = (_round: Round): void => undefined;
-    return { target: undefined, onRound, [Symbol.asyncDispose]: () => Promise.resolve() };
+    const none = { target: undefined, lookup: undefined, onRound };
+    return { ...none, [Symbol.asyncDispose]: () => Promise.resolve() };
   }
   const passwords = await watchPasswords({
     directory: () => (store.facts.config.get('config') ?? config).bgp.passwordsDir,
@@ -241,6 +242,7 @@ export async function startBgp(
       departure.onRound(snapshot);
       holdDown.onRound(snapshot);
     },
+    lookup: client.lookup,
     async [Symbol.asyncDispose]() {
       departure[Symbol.dispose]();
       holdDown[Symbol.dispose]();

@@ -9,7 +9,12 @@ import type {
   TraceRequest,
   TraceView,
 } from '../core/control-api.ts';
-import type { AdvertisementView, PeerView, RouteView } from '../core/control-routing.ts';
+import type {
+  AdvertisementView,
+  PeerView,
+  RouteExplanation,
+  RouteView,
+} from '../core/control-routing.ts';
 import type { Stage } from '../desired/table.ts';
 
 /** How far the data plane is behind what the cluster said (KP-52). */
@@ -86,5 +91,7 @@ export interface DaemonView {
     readonly found: ServiceExplanation | undefined;
     readonly similar: readonly string[];
   }>;
+  /** Undefined when the text is neither an address nor a prefix. */
+  explainRoute(to: string, signal: AbortSignal): Promise<RouteExplanation | undefined>;
   trace(request: TraceRequest, signal: AbortSignal): Promise<TraceView>;
 }

@@ -92,6 +92,40 @@ describe('kvr', () => {
     });
   }
 
+  it('explains a route: the verdict first, then next hops, paths and Services', async () => {
+    const { code, out } = await kvr('explain route 10.1.0.9');
+    assert.equal(code, 0);
+    assert.deepEqual(out.replaceAll(/ +$/gm, '').split('\n'), [
+      '10.1.0.9: by 10.1.0.0/24 of 192.0.2.2 (n2), 192.0.2.2 by direct; in force',
+      'Gate x wants this prefix, too',
+      '',
+      'NEXT HOP   NODE  BY      PATH                      WHY',
+      '192.0.2.2  n2    direct  via 192.0.2.2 dev uplink  it is in a subnet of this node',
+      '',
+      'PATH         FROM     NEXT HOP   AS PATH  PREF  COMMUNITIES  AGE    USE               WHY',
+      '10.1.0.0/24  node/n2  192.0.2.2  65001    100   64512:7      1h02m  best',
+      '10.1.0.0/24  peer/a   192.0.2.2  65001    100   64512:7      1h02m  rejected (stale)  ours, IPv4',
+      '',
+      'ClusterIP of Service shop/web, announced as 10.96.0.10/32: announced by bgp.advertise.clusterIps',
+      '',
+      'HEARD BY  ADDRESS      NEXT HOP   PREPENDED  PREF  COMMUNITIES',
+      'peer/a    192.0.2.253  192.0.2.2  65001      100   64512:7',
+      '',
+      'NOT HEARD BY  WHY',
+      'node/n2       no statement',
+      '',
+      'GoBGP does not answer: it is away',
+      '',
+    ]);
+    const json = JSON.parse((await kvr('explain route 10.1.0.9 -o json')).out);
+    assert.equal(json.candidates.length, 2);
+    const wrong = await kvr('explain route nowhere');
+    assert.deepEqual(
+      [wrong.code, wrong.err],
+      [exitCodes.refused, 'kvr: "nowhere" is neither an address nor a prefix\n'],
+    );
+  });
+
   it('prints what the daemon said as JSON and YAML', async () => {
     const expected = { items: sampleView.pods() };
     assert.deepEqual(JSON.parse((await kvr('show pods -o json')).out), expected);

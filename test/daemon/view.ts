@@ -1,4 +1,58 @@
+import type { RouteExplanation } from '../../src/core/control-routing.ts';
 import type { DaemonView } from '../../src/daemon/view.ts';
+
+const path = {
+  prefix: '10.1.0.0/24',
+  neighbor: '192.0.2.2',
+  peer: 'node/n2',
+  nextHop: '192.0.2.2',
+  communities: ['64512:7'],
+  localPreference: 100,
+  med: undefined,
+  asPath: ['65001'],
+  origin: 'igp',
+  ageSeconds: 3725,
+  stale: false,
+};
+
+const sampleRoute: RouteExplanation = {
+  asked: '10.1.0.9',
+  verdict: '10.1.0.9: by 10.1.0.0/24 of 192.0.2.2 (n2), 192.0.2.2 by direct; in force',
+  route: {
+    prefix: '10.1.0.0/24',
+    paths: ['via 192.0.2.2 dev uplink'],
+    origin: 'learned',
+    from: ['192.0.2.2 (n2)'],
+    status: 'done',
+    error: '',
+  },
+  overruled: ['Gate x'],
+  nextHops: [
+    {
+      nextHop: '192.0.2.2',
+      node: 'n2',
+      way: 'direct',
+      path: 'via 192.0.2.2 dev uplink',
+      reason: 'it is in a subnet of this node',
+    },
+  ],
+  candidates: [
+    { ...path, verdict: 'best', reason: '' },
+    { ...path, peer: 'peer/a', stale: true, verdict: 'rejected', reason: 'ours, IPv4' },
+  ],
+  services: [
+    {
+      service: 'shop/web',
+      kind: 'ClusterIP',
+      announced: true,
+      reason: 'announced by bgp.advertise.clusterIps',
+      prefix: '10.96.0.10/32',
+      neighbours: [{ ...path, peer: 'peer/a', address: '192.0.2.253' }],
+      withheld: [{ peer: 'node/n2', reason: 'no statement' }],
+    },
+  ],
+  notes: ['GoBGP does not answer: it is away'],
+};
 
 /** A daemon with one of everything, as the periphery sees it. */
 export const sampleView: DaemonView = {
@@ -129,6 +183,7 @@ export const sampleView: DaemonView = {
       lastError: '',
     },
   ],
+  explainRoute: async (to) => (to === 'nowhere' ? undefined : { ...sampleRoute, asked: to }),
   trace: async (request) => ({
     steps: [{ at: 'translations', what: `${request.destination} to 10.244.1.2` }],
     verdict: `delivered to 10.244.1.2:${request.port}`,
