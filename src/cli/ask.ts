@@ -16,7 +16,9 @@ export const exitCodes = {
   ok: 0,
   /** `status`: the node is not ready. */
   notReady: 1,
-  /** Wrong arguments. */
+  /** `lint`: entries are left out. `lint --diff`: something would change. */
+  changes: 1,
+  /** Wrong arguments; `lint`: the file cannot be used. */
   usage: 2,
   /** No daemon behind the socket. */
   unreachable: 3,
@@ -28,21 +30,28 @@ export const exitCodes = {
 const bodyMaxBytes = 256 << 20;
 const answerMaxMs = 30_000;
 
-/** `GET path` over the daemon's control socket; the JSON of the answer. */
+/** What is asked: `GET path`, or `POST path` with a text. */
+export interface Question {
+  readonly path: string;
+  readonly text?: string;
+}
+
+/** Asks over the daemon's control socket; the JSON of the answer. */
 export async function ask(
   socketPath: string,
-  path: string,
+  question: string | Question,
   clock: Clock = realClock,
 ): Promise<unknown> {
-  const { status, body } = await get(socketPath, path, clock);
+  const asked = typeof question === 'string' ? { path: question } : question;
+  const { status, body } = await exchange(socketPath, asked, clock);
   const value = parseJson(body);
   if (status === 200 && value !== undefined) return value;
   throw new AskError(errorText(value) ?? `the daemon answered ${status}`, exitCodes.refused);
 }
 
-function get(
+function exchange(
   socketPath: string,
-  path: string,
+  { path, text }: Question,
   clock: Clock,
 ): Promise<{ status: number; body: string }> {
   return new Promise((resolve, reject) => {
@@ -50,7 +59,8 @@ function get(
       deadline.cancel();
       reject(new AskError(explain(socketPath, cause), exitCodes.unreachable, { cause }));
     };
-    const message = request({ socketPath, path, agent: false }, (response) => {
+    const method = text === undefined ? 'GET' : 'POST';
+    const message = request({ socketPath, path, method, agent: false }, (response) => {
       const chunks: Buffer[] = [];
       let bytes = 0;
       response.on('data', (chunk: Buffer) => {
@@ -69,7 +79,7 @@ function get(
       message.destroy(new Error(`no answer within ${answerMaxMs / 1000} s`)),
     );
     message.once('error', fail);
-    message.end();
+    message.end(text);
   });
 }
 

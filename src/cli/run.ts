@@ -26,6 +26,7 @@ import {
 import { formatExplanation } from './explain.ts';
 import { formatRoute } from './explain-route.ts';
 import { formatItems, formatValue, type Output, outputs } from './format.ts';
+import { lintDiff, lintFile } from './lint.ts';
 import { parsePacket } from './packet.ts';
 
 /** Where `kvr` prints. */
@@ -94,6 +95,19 @@ function createProgram(streams: Streams, version: string, end: (code: number) =>
       if (!packet.ok) return command.error(`error: ${packet.problem}`);
       const query = new URLSearchParams({ ...packet.value, port: String(packet.value.port) });
       await printTrace(`/trace?${query}`, optionsOf(command), streams);
+    });
+  program
+    .command('lint')
+    .argument('<file>', 'a configuration file of the daemon')
+    .option('--diff', 'ask the daemon what would change on this node')
+    .description('what is wrong with a configuration, before it is used')
+    .action(async (file: string, { diff }: { diff?: boolean }, command: Command) => {
+      const { socket, output } = optionsOf(command);
+      const { text, exitCode } = await (diff === true
+        ? lintDiff(socket, file, output)
+        : lintFile(file, output));
+      streams.out(text);
+      end(exitCode);
     });
   program
     .command('vpp-startup')

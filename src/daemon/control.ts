@@ -1,3 +1,4 @@
+import { configMaxBytes } from '../config/parse.ts';
 import { type StatusView, type TraceRequest, traceProtocols } from '../core/control-api.ts';
 import { parseIp } from '../core/ip.ts';
 import { type Parsed, parsed, rejected } from '../core/parsed.ts';
@@ -6,8 +7,8 @@ import { type Answer, type HttpServer, json, refusal, serveHttp } from './http.t
 import type { DaemonView } from './view.ts';
 
 /**
- * The control socket: what `kvr` asks. Reads only; mode 0600, so whoever may connect is the
- * daemon's own user or root. The paths are the contract in src/core/control-api.ts.
+ * The control socket: what `kvr` asks. Nothing is changed through it; mode 0600, so whoever may
+ * connect is the daemon's own user or root. The paths are the contract in src/core/control-api.ts.
  */
 export function serveControl(options: {
   readonly view: DaemonView;
@@ -18,6 +19,11 @@ export function serveControl(options: {
     { kind: 'unix', path: options.socketPath },
     (url, signal) => controlAnswer(url, options.view, signal),
     options.signal,
+    {
+      maxBytes: configMaxBytes,
+      take: async (url, text) =>
+        url.pathname === '/lint' ? json(200, options.view.lint(text)) : undefined,
+    },
   );
 }
 

@@ -5,7 +5,8 @@ import { dirname } from 'node:path';
 
 /**
  * The daemon's three small HTTP servers (health, metrics, control) are one mechanism: a function
- * from a path to an answer. GET only, no bodies read, everything bounded.
+ * from a path to an answer. GET, and POST where a server says which paths take a text; everything
+ * is bounded.
  */
 export interface Answer {
   readonly status: number;
@@ -16,6 +17,12 @@ export interface Answer {
 
 /** Undefined: no such path. */
 export type Route = (url: URL, signal: AbortSignal) => Promise<Answer | undefined>;
+
+/** POST: `take` answers to a text of at most `maxBytes` bytes of UTF-8; undefined: no such path. */
+export interface Posts {
+  readonly maxBytes: number;
+  take(url: URL, text: string, signal: AbortSignal): Promise<Answer | undefined>;
+}
 
 export type Listen =
   | { readonly kind: 'tcp'; readonly address: string; readonly port: number }
@@ -47,11 +54,12 @@ export async function serveHttp(
   listen: Listen,
   route: Route,
   signal: AbortSignal,
+  posts?: Posts,
 ): Promise<HttpServer> {
   const server = createServer(
     { maxHeaderSize: headerMaxBytes, requestTimeout: requestMaxMs, headersTimeout: requestMaxMs },
     (request, response) => {
-      void respond(request, response, route, signal);
+      void respond(request, response, { route, posts }, signal);
     },
   );
   server.maxConnections = connectionsMax;
@@ -80,15 +88,20 @@ function isInet(address: AddressInfo | string | null): address is AddressInfo {
   return typeof address === 'object' && address !== null;
 }
 
+interface Served {
+  readonly route: Route;
+  readonly posts: Posts | undefined;
+}
+
 async function respond(
   request: IncomingMessage,
   response: ServerResponse,
-  route: Route,
+  served: Served,
   signal: AbortSignal,
 ): Promise<void> {
   const gone = new AbortController();
   response.once('close', () => gone.abort());
-  const answer = await answerTo(request, route, AbortSignal.any([signal, gone.signal]));
+  const answer = await answerTo(request, served, AbortSignal.any([signal, gone.signal]));
   response.writeHead(answer.status, {
     'content-type': answer.type,
     'content-length': Buffer.byteLength(answer.body),
@@ -100,20 +113,43 @@ async function respond(
 
 async function answerTo(
   request: IncomingMessage,
-  route: Route,
+  { route, posts }: Served,
   signal: AbortSignal,
 ): Promise<Answer> {
   const target = request.url ?? '/';
-  if (request.method !== 'GET' && request.method !== 'HEAD') return refusal(405, 'only GET');
+  const taken = request.method === 'POST' ? posts : undefined;
+  if (taken === undefined && request.method !== 'GET' && request.method !== 'HEAD')
+    return refusal(405, posts === undefined ? 'only GET' : 'only GET and POST');
   if (target.length > urlMaxBytes) return refusal(414, `URL longer than ${urlMaxBytes} bytes`);
   if (!URL.canParse(target, 'http://localhost')) return refusal(400, 'unreadable URL');
   try {
     const url = new URL(target, 'http://localhost');
-    return (await route(url, signal)) ?? refusal(404, `no such path: ${url.pathname}`);
+    const answer =
+      taken === undefined ? await route(url, signal) : await take(request, taken, url, signal);
+    return answer ?? refusal(404, `no such path: ${url.pathname}`);
   } catch (error) {
     // The server is the last to see it: the asker gets the reason, the daemon goes on.
     return refusal(500, error instanceof Error ? error.message : String(error));
   }
+}
+
+/** The whole text is bounded in size here and in time by the server's `requestTimeout`. */
+async function take(
+  request: IncomingMessage,
+  posts: Posts,
+  url: URL,
+  signal: AbortSignal,
+): Promise<Answer | undefined> {
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  for await (const chunk of request as AsyncIterable<Buffer>) {
+    bytes += chunk.length;
+    if (bytes <= posts.maxBytes) chunks.push(chunk);
+    // Whoever sends a little too much is told so; leaving early ends the connection.
+    if (bytes > posts.maxBytes * 4) break;
+  }
+  if (bytes > posts.maxBytes) return refusal(413, `more than ${posts.maxBytes} bytes`);
+  return posts.take(url, Buffer.concat(chunks).toString(), signal);
 }
 
 async function start(server: Server, listen: Listen): Promise<void> {

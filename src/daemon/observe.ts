@@ -19,6 +19,7 @@ import type { VppTarget } from '../vpp/target.ts';
 import { explainRoute } from './explain-route.ts';
 import { explainService, similarServices } from './explain-service.ts';
 import type { Loop } from './loop.ts';
+import { lintConfig } from './plan-diff.ts';
 import { advertisementViews, desiredRows, peerViews, routeViews } from './routing-views.ts';
 import { errorsOf, statusOf } from './row-status.ts';
 import { frontendConnections, serviceFigures } from './service-figures.ts';
@@ -91,6 +92,7 @@ export function observe(parts: Observed): DaemonView {
     },
     explainRoute: (to, signal) =>
       explainRoute({ facts: store.facts, loop, lookup: parts.lookup }, to, signal),
+    lint: (text) => lintConfig(text, { facts: store.facts, desired: loop.desired }),
     trace: (request) => traceRows(store, loop, request),
   };
 }

@@ -1,4 +1,4 @@
-import type { Desired } from '../desired/desired.ts';
+import { createDesired, type Desired } from '../desired/desired.ts';
 import type { Planner } from '../desired/plan.ts';
 import type { ChangedKeys, Facts, Snapshot } from '../model/store.ts';
 import { gatePlanner } from '../proxy/gate.ts';
@@ -43,4 +43,12 @@ export function planChanges(desired: Desired, snapshot: Snapshot): number {
     }
   }
   return planned;
+}
+
+/** Everything that follows from the facts, planned from scratch: for a look at what would be. */
+export function planFacts(facts: Facts): Desired {
+  const desired = createDesired();
+  for (const [rank, { name, kind, owners, plan }] of planners.entries())
+    for (const owner of owners(facts)) desired.put({ name, kind, rank }, owner, plan(facts, owner));
+  return desired;
 }

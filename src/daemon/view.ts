@@ -11,6 +11,7 @@ import type {
 } from '../core/control-api.ts';
 import type {
   AdvertisementView,
+  LintView,
   PeerView,
   RouteExplanation,
   RouteView,
@@ -93,5 +94,7 @@ export interface DaemonView {
   }>;
   /** Undefined when the text is neither an address nor a prefix. */
   explainRoute(to: string, signal: AbortSignal): Promise<RouteExplanation | undefined>;
+  /** What the text of a configuration file would change; applies nothing. */
+  lint(text: string): LintView;
   trace(request: TraceRequest, signal: AbortSignal): Promise<TraceView>;
 }

@@ -70,7 +70,7 @@ describe('kvr', () => {
     {
       args: 'show advertisements',
       shows:
-        /^done {4}10\.96\.0\.10\/32 {2}192\.0\.2\.1 {2}service {2}shop\/web {2}70 {3}64512:7$/m,
+        /^done {4}10\.96\.0\.10\/32 {2}192\.0\.2\.1 {2}service {2}shop\/web {2}100 +70 +64512:7$/m,
     },
     { args: 'show advertisements -o wide', shows: /NEIGHBOURS\n.* {2}peer\/tor-a$/m },
     {

@@ -18,6 +18,9 @@ describe('controlAnswer', () => {
   const lists = [
     { path: '/tables', expected: sampleView.tables() },
     { path: '/tables/routes', expected: sampleView.rows('routes') },
+    { path: '/routes', expected: sampleView.routes() },
+    { path: '/advertisements', expected: sampleView.advertisements(false) },
+    { path: '/advertisements?neighbours=1', expected: sampleView.advertisements(true) },
     { path: '/services', expected: sampleView.services() },
     { path: '/pods', expected: sampleView.pods() },
     { path: '/errors', expected: sampleView.problems() },
@@ -79,14 +82,19 @@ describe('serveControl', () => {
   });
   after(() => rm(directory, { recursive: true }));
 
-  function status(socketPath: string, method: string, path: string): Promise<number | undefined> {
+  function status(
+    socketPath: string,
+    method: string,
+    path: string,
+    text?: string,
+  ): Promise<number | undefined> {
     return new Promise((resolve, reject) => {
       const message = request({ socketPath, method, path, agent: false }, (response) => {
         response.resume();
         response.once('end', () => resolve(response.statusCode));
       });
       message.once('error', reject);
-      message.end();
+      message.end(text);
     });
   }
 
@@ -97,10 +105,14 @@ describe('serveControl', () => {
     assert.equal(await status(socketPath, 'GET', '/status'), 200);
   });
 
-  it('reads only, and only short requests', async () => {
+  it('changes nothing, and takes only short requests', async () => {
     const socketPath = join(directory, 'bounds.sock');
     await using _server = await serveControl({ view: sampleView, socketPath, signal });
-    assert.equal(await status(socketPath, 'POST', '/status'), 405);
+    assert.equal(await status(socketPath, 'PUT', '/status'), 405);
+    assert.equal(await status(socketPath, 'POST', '/status'), 404);
+    assert.equal(await status(socketPath, 'GET', '/lint'), 404);
+    assert.equal(await status(socketPath, 'POST', '/lint', 'x'.repeat(1 << 20)), 200);
+    assert.equal(await status(socketPath, 'POST', '/lint', 'x'.repeat((1 << 20) + 1)), 413);
     assert.equal(await status(socketPath, 'GET', `/trace?${'x'.repeat(3000)}`), 414);
     assert.equal(await status(socketPath, 'GET', '/nothing'), 404);
   });

@@ -145,7 +145,7 @@ export const sampleView: DaemonView = {
       prefix: '10.96.0.10/32',
       nextHop: '192.0.2.1',
       communities: ['64512:7'],
-      localPreference: undefined,
+      localPreference: 100,
       med: 70,
       kind: 'service',
       for: ['shop/web'],
@@ -159,7 +159,7 @@ export const sampleView: DaemonView = {
                 address: '192.0.2.253',
                 nextHop: '192.0.2.1',
                 communities: ['64512:7'],
-                localPreference: undefined,
+                localPreference: 100,
                 med: 70,
                 asPath: [],
               },
@@ -184,6 +184,21 @@ export const sampleView: DaemonView = {
     },
   ],
   explainRoute: async (to) => (to === 'nowhere' ? undefined : { ...sampleRoute, asked: to }),
+  lint: (text) => ({
+    usable: true,
+    problems: [{ object: 'config', field: 'bgp.peers[1]', reason: `${text.length} bytes` }],
+    server: undefined,
+    sessions: [
+      { address: '192.0.2.253', description: 'peer/a', change: 'bounced', fields: ['asn'] },
+    ],
+    policies: [
+      { direction: 'export', added: ['a', 'b'], removed: [], changed: [], reordered: false },
+    ],
+    prefixes: [
+      { prefix: '10.96.0.10/32', change: 'announced', before: '', after: '10.96.0.10/32 via x' },
+    ],
+    tables: [{ name: 'bgpPeers', added: 0, removed: 0, changed: 1 }],
+  }),
   trace: async (request) => ({
     steps: [{ at: 'translations', what: `${request.destination} to 10.244.1.2` }],
     verdict: `delivered to 10.244.1.2:${request.port}`,
