@@ -48,6 +48,10 @@ export interface GobgpWatchOptions {
   readonly startupSeconds?: number;
   /** A session that is this old counts as complete without End-of-RIB. Default 10. */
   readonly settleSeconds?: number;
+  /** A session came up or ended while the stream was open. */
+  readonly onSession?: (established: boolean) => void;
+  /** News that was seen at `sinceMs` (monotonic milliseconds) is in the store now. */
+  readonly onCommitted?: (sinceMs: number) => void;
 }
 
 const convergePollMs = 500;
@@ -90,6 +94,8 @@ export function watchGobgp(given: GobgpWatchOptions): GobgpWatch {
     staleSeconds: 120,
     startupSeconds: 10,
     settleSeconds: 10,
+    onSession: () => undefined,
+    onCommitted: () => undefined,
     ...given,
     signal: AbortSignal.any([given.signal, stop.signal]),
   };
@@ -169,7 +175,7 @@ async function readStream(watching: Watching, mode: NewsMode, onTable: () => voi
   const readEvent = (event: WatchEvent): void => {
     if (event.kind === 'peer') {
       if (event.type === 'endOfInit') peersListed = true;
-      else notePeer(watching.established, event);
+      else notePeer(watching, event);
       return;
     }
     watching.lastNewsMs = clock.monotonic();
@@ -207,8 +213,10 @@ function isLastOfTable(version: GobgpVersion | undefined, count: number): boolea
   return version === 3 || count <= watchBatchPaths;
 }
 
-function notePeer(established: Set<string>, event: WatchEvent & { kind: 'peer' }): void {
+function notePeer({ established, options }: Watching, event: WatchEvent & { kind: 'peer' }): void {
   if (event.address === undefined) return;
+  const known = established.has(event.address);
+  if (event.type === 'state' && event.established !== known) options.onSession(event.established);
   if (event.established) established.add(event.address);
   else established.delete(event.address);
 }
@@ -217,10 +225,12 @@ function notePeer(established: Set<string>, event: WatchEvent & { kind: 'peer' }
 function scheduleFlush(watching: Watching): void {
   if (watching.flushing) return;
   watching.flushing = true;
+  const { clock, onCommitted } = watching.options;
+  const sinceMs = clock.monotonic();
   setImmediate(() => {
     watching.flushing = false;
     // During the first table GoBGP may be half way: what is there is true already.
-    watching.routes.flush();
+    if (watching.routes.flush()) onCommitted(sinceMs);
     reportRefused(watching);
   });
 }

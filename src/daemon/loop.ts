@@ -42,6 +42,8 @@ export interface Loop {
 
 export interface Round extends RoundResult {
   readonly snapshot: Snapshot;
+  /** Monotonic milliseconds at which the snapshot was taken. */
+  readonly startMs: number;
   readonly durationMs: number;
 }
 
@@ -133,7 +135,12 @@ async function run(
         mayPut: (stage, held) => mayPut(synced, stage, held),
       });
       state.lastRoundMs = clock.now();
-      options.onRound?.({ ...result, snapshot, durationMs: clock.monotonic() - startMs });
+      options.onRound?.({
+        ...result,
+        snapshot,
+        startMs,
+        durationMs: clock.monotonic() - startMs,
+      });
       if (result.connected.has('vpp'))
         recordWritten(state, snapshot.revision, !result.withheld.has('vpp'));
     } catch (error) {

@@ -48,7 +48,7 @@ async function main(configPath: string, signal: AbortSignal): Promise<void> {
   await using uplink = await holdUplink(config, store, { metrics, log, signal });
   const say = (message: string, fields: object) => log.info(fields, message);
   await using vpp = createVppTarget({ connect: config.vpp.apiSocket, clock, signal, log: say });
-  await using bgp = await startBgp(config, { store, problems, log, signal });
+  await using bgp = await startBgp(config, { store, problems, metrics, log, signal });
   const targets = targetsOf(vpp, bgp.target, metrics, signal);
   const observer = roundObserver(metrics, clock.now());
   await using probing = startProbing(store, log);
@@ -96,8 +96,7 @@ async function main(configPath: string, signal: AbortSignal): Promise<void> {
     store,
     loop,
     vpp,
-    gobgp: bgp.target,
-    lookup: bgp.lookup,
+    bgp,
     kube: started.kube,
     problems: otherProblems,
     stats,

@@ -1,7 +1,6 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
-import { realClock } from '../core/clock.ts';
-import type { PeerView } from '../core/control-routing.ts';
 import type { Ip } from '../core/ip.ts';
+import { bgpCounters, collectBgp } from './bgp-metrics.ts';
 import { type HttpServer, json, serveHttp } from './http.ts';
 import type { DaemonView } from './view.ts';
 
@@ -11,10 +10,10 @@ import type { DaemonView } from './view.ts';
  *
  * What can be looked up when somebody scrapes (rows, problems, sources, targets) is looked up
  * then, through the view; only what happens in between is counted. Labels take no values from
- * users' objects, so the number of series is bounded by the code; the one exception, connections
- * by Service, has a bound of its own.
+ * users' objects, so the number of series is bounded by the code; the exceptions, connections by
+ * Service and BGP neighbours, have bounds of their own.
  */
-type ScrapeView = Pick<
+export type ScrapeView = Pick<
   DaemonView,
   | 'tables'
   | 'problems'
@@ -25,6 +24,7 @@ type ScrapeView = Pick<
   | 'version'
   | 'serviceFigures'
   | 'connections'
+  | 'advertisements'
 >;
 
 export type Metrics = ReturnType<typeof createMetrics>;
@@ -50,7 +50,12 @@ export function createMetrics(view: () => ScrapeView | undefined) {
   const registry = new Registry();
   collectDefaultMetrics({ register: registry });
   collectView(registry, view);
-  return { registry, ...kubeProxyMetrics(registry), ...ownMetrics(registry) };
+  return {
+    registry,
+    ...kubeProxyMetrics(registry),
+    ...ownMetrics(registry),
+    ...bgpCounters(registry),
+  };
 }
 
 /** Serves `/metrics`, `/configz` and `/proxyMode` until the signal aborts or the result is disposed. */
@@ -190,7 +195,8 @@ function ownMetrics(registry: Registry) {
 /** Series of `kvr_service_connections`; the busiest frontends come first. */
 const connectionSeriesMax = 5_000;
 
-type Looked = <Label extends string>(
+/** Makes a gauge that is filled when somebody scrapes. */
+export type Looked = <Label extends string>(
   name: string,
   help: string,
   labelNames: readonly Label[],
@@ -255,11 +261,7 @@ function collectView(registry: Registry, view: () => ScrapeView | undefined): vo
       gauge.set({ target: target.name }, Number(target.connected));
     }
   });
-  looked('kvr_bgp_peers', 'BGP sessions by state.', ['state'], async (gauge, now) => {
-    const peers = await peersOf(now);
-    gauge.reset(); // Another scrape may have counted meanwhile.
-    for (const peer of peers) gauge.inc({ state: peer.state });
-  });
+  collectBgp(looked);
 }
 
 function collectServices(looked: Looked): void {
@@ -298,20 +300,4 @@ function collectServices(looked: Looked): void {
         gauge.set({ service, frontend }, connections);
     },
   );
-}
-
-/** A scrape does not wait for a GoBGP that hangs. */
-const peersMaxMs = 2_000;
-
-async function peersOf(now: ScrapeView): Promise<readonly PeerView[]> {
-  const stop = new AbortController();
-  const deadline = realClock.after(peersMaxMs, () => stop.abort(new Error('GoBGP is slow')));
-  try {
-    return await now.peers(stop.signal);
-  } catch {
-    // Without GoBGP there are no sessions to count; kvr_target_connected says why.
-    return [];
-  } finally {
-    deadline.cancel();
-  }
 }

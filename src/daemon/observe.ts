@@ -33,10 +33,12 @@ export interface Observed {
   readonly store: Store;
   readonly loop: Loop;
   readonly vpp: VppTarget;
-  /** Undefined when BGP is off. */
-  readonly gobgp: GobgpTarget | undefined;
-  /** All that GoBGP knows about a prefix; undefined when BGP is off. */
-  readonly lookup: GobgpClient['lookup'] | undefined;
+  readonly bgp: {
+    /** Undefined when BGP is off. */
+    readonly target: GobgpTarget | undefined;
+    /** All that GoBGP knows about a prefix; undefined when BGP is off. */
+    readonly lookup: GobgpClient['lookup'] | undefined;
+  };
   readonly kube: KubeSource;
   /** Problems of the sources: configuration, objects of the cluster. */
   readonly problems: () => readonly Problem[];
@@ -91,7 +93,7 @@ export function observe(parts: Observed): DaemonView {
       return { found, similar: found === undefined ? similarServices(store, key) : [] };
     },
     explainRoute: (to, signal) =>
-      explainRoute({ facts: store.facts, loop, lookup: parts.lookup }, to, signal),
+      explainRoute({ facts: store.facts, loop, lookup: parts.bgp.lookup }, to, signal),
     lint: (text) => lintConfig(text, { facts: store.facts, desired: loop.desired }),
     trace: (request) => traceRows(store, loop, request),
   };
@@ -109,7 +111,8 @@ export function isInForce(loop: Loop, plan: Plan): boolean {
 }
 
 function targetsOf(parts: Observed): Target[] {
-  return parts.gobgp === undefined ? [parts.vpp] : [parts.vpp, parts.gobgp];
+  const gobgp = parts.bgp.target;
+  return gobgp === undefined ? [parts.vpp] : [parts.vpp, gobgp];
 }
 
 function checks(parts: Observed): Check[] {
@@ -252,7 +255,7 @@ function problemViews(parts: Observed): ErrorView[] {
   return [...parts.problems(), ...parts.loop.desired.problems(), ...failures];
 }
 
-async function listPeers({ gobgp, loop }: Observed, signal: AbortSignal) {
-  const statuses = gobgp === undefined ? [] : await gobgp.listPeers(signal);
+async function listPeers({ bgp, loop }: Observed, signal: AbortSignal) {
+  const statuses = (await bgp.target?.listPeers(signal)) ?? [];
   return peerViews(desiredRows<BgpPeerRow>(loop, 'bgpPeers'), errorsOf(loop, 'bgpPeers'), statuses);
 }

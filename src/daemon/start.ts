@@ -21,6 +21,7 @@ import { sessionTargets, switchScan } from '../vpp/drivers/sessions.ts';
 import type { VppTarget } from '../vpp/target.ts';
 import { watchAffinity } from './affinity.ts';
 import { serveControl } from './control.ts';
+import { createConvergence } from './convergence.ts';
 import { watchDeparture } from './departure.ts';
 import { reportProblems, uidOfObject } from './events.ts';
 import { serveHealth } from './health.ts';
@@ -211,11 +212,12 @@ export async function startBgp(
   parts: {
     readonly store: Store;
     readonly problems: Map<string, readonly Problem[]>;
+    readonly metrics: Metrics;
     readonly log: Log;
     readonly signal: AbortSignal;
   },
 ) {
-  const { store, problems, log, signal } = parts;
+  const { store, problems, metrics, log, signal } = parts;
   if (!config.bgp.enabled) {
     store.markSynced('learnedRoutes');
     const onRound = (_round: Round): void => undefined;
@@ -235,14 +237,21 @@ export async function startBgp(
   const client = createGobgpClient({ socket: config.bgp.apiSocket, clock });
   const { passwordOf } = passwords;
   const target = createGobgpTarget({ client, clock, signal, log, passwordOf });
-  const watch = watchGobgp({ client, store, clock, signal, log });
+  const convergence = createConvergence(clock.monotonic, (s) => metrics.convergence.observe(s));
+  const watch = watchGobgp({
+    ...{ client, store, clock, signal, log },
+    onCommitted: convergence.onCommitted,
+    onSession: (up) => metrics.sessionChanges.inc({ to: up ? 'established' : 'down' }),
+  });
   return {
     target,
-    onRound({ snapshot }: Round) {
+    lookup: client.lookup,
+    onRound(round: Round) {
+      const { snapshot } = round;
+      convergence.onRound(round);
       departure.onRound(snapshot);
       holdDown.onRound(snapshot);
     },
-    lookup: client.lookup,
     async [Symbol.asyncDispose]() {
       departure[Symbol.dispose]();
       holdDown[Symbol.dispose]();

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { ip } from '../../src/core/ip.ts';
+import { peerSeriesMax } from '../../src/daemon/bgp-metrics.ts';
 import { createMetrics, serveMetrics } from '../../src/daemon/metrics.ts';
 import { countConnects } from '../../src/daemon/target-metrics.ts';
 import { sampleView } from './view.ts';
@@ -50,6 +51,12 @@ describe('metrics', () => {
       'kvr_target_connected{target="vpp"} 0',
       'kvr_bgp_peers{state="established"} 1',
       'kubeproxy_sync_proxy_rules_no_local_endpoints_total{ip_family="IPv4",traffic_policy="external"} 3',
+      'kvr_bgp_peer_info{peer="192.0.2.2",kind="node",description="node/worker-2",asn="64512",state="established"} 1',
+      'kvr_bgp_peer_up{peer="192.0.2.2"} 1',
+      'kvr_bgp_peer_prefixes{peer="192.0.2.2",direction="received"} 2',
+      'kvr_bgp_peer_prefixes{peer="192.0.2.2",direction="accepted"} 2',
+      'kvr_bgp_peer_prefixes{peer="192.0.2.2",direction="advertised"} 1',
+      'kvr_bgp_paths{kind="service"} 1',
       'kubeproxy_sync_proxy_rules_last_queued_timestamp_seconds 1700000000.5',
     ]) {
       assert.ok(text.split('\n').includes(line), `no line ${line}`);
@@ -73,10 +80,59 @@ describe('metrics', () => {
     }
   });
 
+  it('asks GoBGP once for all metrics of a scrape', async () => {
+    let asked = 0;
+    const peers: typeof sampleView.peers = (signal) => {
+      asked++;
+      return sampleView.peers(signal);
+    };
+    const { registry } = createMetrics(() => ({ ...sampleView, peers }));
+    await registry.metrics();
+    assert.equal(asked, 1);
+    await registry.metrics();
+    assert.equal(asked, 2);
+  });
+
+  it('has series for a bounded number of neighbours, those outside of the mesh first', async () => {
+    const [one] = await sampleView.peers(new AbortController().signal);
+    assert.ok(one !== undefined);
+    const many = Array.from({ length: peerSeriesMax }, (_, i) => ({
+      ...one,
+      address: `node-${i}`,
+    }));
+    const tor = { ...one, address: '192.0.2.253', kind: 'peer' as const, state: 'idle' };
+    const range = { ...one, address: '192.0.2.0/24', kind: 'range' as const };
+    const peers = async () => [...many, range, tor];
+    const text = await createMetrics(() => ({ ...sampleView, peers })).registry.metrics();
+    assert.equal(text.match(/^kvr_bgp_peer_up\{/gm)?.length, peerSeriesMax);
+    assert.match(text, /^kvr_bgp_peer_up\{peer="192\.0\.2\.253"\} 0$/m);
+    assert.doesNotMatch(text, /peer="192\.0\.2\.0\/24"/);
+  });
+
+  it('counts entries that are left out, by section', async () => {
+    const problems = () =>
+      [
+        ['config', 'bgp.peers[1].asn'],
+        ['config', 'bgp.peers[1].address'],
+        ['config', 'bgp.peers[4].name'],
+        ['config', 'pods.mtu'],
+        ['Node/n1', 'metadata.annotations[kube-router.io/peers][2]'],
+        ['Node/n1', 'metadata.annotations[kube-router.io/node.asn]'],
+        ['Service/d/web', 'spec.externalIPs[0]'],
+      ].map(([object = '', field = '']) => ({ object, field, reason: 'wrong' }));
+    const { registry } = createMetrics(() => ({ ...sampleView, problems }));
+    const lines = (await registry.metrics()).match(/^kvr_config_rejected_entries\{.*$/gm);
+    assert.deepEqual(lines, [
+      'kvr_config_rejected_entries{section="bgp.peers"} 2',
+      'kvr_config_rejected_entries{section="other"} 1',
+      'kvr_config_rejected_entries{section="node"} 1',
+    ]);
+  });
+
   it('does without the sessions when GoBGP does not answer', async () => {
     const peers = () => Promise.reject(new Error('gobgpd does not answer'));
     const text = await createMetrics(() => ({ ...sampleView, peers })).registry.metrics();
-    assert.doesNotMatch(text, /^kvr_bgp_peers\{/m);
+    assert.doesNotMatch(text, /^kvr_bgp_peers?(_\w+)?\{/m);
     assert.match(text, /^kvr_target_connected\{/m);
   });
 
