@@ -82,8 +82,8 @@ const sessionWords: { readonly [C in SessionChangeView['change']]: string } = {
   added: 'added',
   removed: 'removed',
   bounced: 'BOUNCED',
-  timers: 'kept, with other timers',
-  described: 'kept, with another name',
+  updated: 'kept, and updated',
+  described: 'kept',
 };
 
 const policyColumns: readonly Column<PolicyChangeView>[] = [

@@ -17,9 +17,11 @@ export interface PeerView {
   readonly uptimeSeconds: number;
   /** Prefixes. */
   readonly received: number;
-  /** Of those, what the import policy lets in; absent: GoBGP was not asked. */
-  readonly accepted?: number | undefined;
+  /** Of those, all but loops; what the import policy rejects is among them. */
+  readonly accepted: number;
   readonly advertised: number;
+  /** Sessions that ended since the daemon or gobgpd began, whatever was later. */
+  readonly flaps: number;
   /** Such as `node/worker-1` or `peer/tor-a`. */
   readonly description: string;
   /** Why the last session ended, or why it cannot be configured; mostly empty. */
@@ -132,8 +134,11 @@ export interface RouteExplanation {
 export interface SessionChangeView {
   readonly address: string;
   readonly description: string;
-  /** `bounced`: it ends and comes again; `timers`: it stays; `described`: nothing but its name. */
-  readonly change: 'added' | 'removed' | 'bounced' | 'timers' | 'described';
+  /**
+   * `bounced`: it ends and comes again; `updated`: it stays, and GoBGP is told; `described`: it
+   * stays, and nobody is told.
+   */
+  readonly change: 'added' | 'removed' | 'bounced' | 'updated' | 'described';
   /** Fields that differ. */
   readonly fields: readonly string[];
 }

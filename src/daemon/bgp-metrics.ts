@@ -95,7 +95,7 @@ function collectNeighbours(looked: Looked, peersOf: PeersOf): void {
       gauge.reset();
       for (const { address: peer, received, accepted, advertised } of peers) {
         gauge.set({ peer, direction: 'received' }, received);
-        if (accepted !== undefined) gauge.set({ peer, direction: 'accepted' }, accepted);
+        gauge.set({ peer, direction: 'accepted' }, accepted);
         gauge.set({ peer, direction: 'advertised' }, advertised);
       }
     },

@@ -1,4 +1,4 @@
-import { peerUpdate } from '../bgp/drivers.ts';
+import { peerUpdate } from '../bgp/peer-driver.ts';
 import { parseConfig } from '../config/parse.ts';
 import { keepRunning } from '../config/restart.ts';
 import type { ErrorView } from '../core/control-api.ts';
@@ -129,7 +129,7 @@ function sessionChange({ key, from, to }: Pair<BgpPeerRow>): SessionChangeView {
   const names = Object.keys(to) as (keyof BgpPeerRow)[];
   return {
     ...base,
-    change: update === 'session' ? 'bounced' : update === 'timers' ? 'timers' : 'described',
+    change: update === 'session' ? 'bounced' : update === 'hitless' ? 'updated' : 'described',
     fields: names.filter((name) => !equalRows(from[name], to[name])),
   };
 }

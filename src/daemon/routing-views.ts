@@ -49,7 +49,7 @@ export function policyOf(
 export function peerViews(
   rows: readonly BgpPeerRow[],
   errors: ReadonlyMap<string, string>,
-  statuses: readonly (PeerStatus & { readonly accepted?: number })[],
+  statuses: readonly PeerStatus[],
 ): PeerView[] {
   const left = new Map(statuses.map((status) => [status.address, status]));
   const named = new Set<string>(rows.map((row) => row.address));
@@ -83,27 +83,27 @@ export function peerViews(
   return [...views, ...unknown];
 }
 
-const silent = { uptimeSeconds: 0, received: 0, advertised: 0, lastError: '' };
+const silent = {
+  uptimeSeconds: 0,
+  received: 0,
+  accepted: 0,
+  advertised: 0,
+  flaps: 0,
+  lastError: '',
+};
 
 function viewOf(
   row: BgpPeerRow,
-  status: Pick<PeerView, 'state' | 'uptimeSeconds' | 'received' | 'accepted' | 'advertised'> & {
-    readonly lastError: string;
-  },
+  status: Omit<PeerView, 'address' | 'kind' | 'asn' | 'description' | 'passwordKey'>,
   error: string,
 ): PeerView {
-  const { state, uptimeSeconds, received, accepted, advertised, lastError } = status;
   return {
+    ...status,
     address: row.address,
     kind: isRange(row.address) ? 'range' : row.description.startsWith('node/') ? 'node' : 'peer',
     asn: row.asn,
-    state,
-    uptimeSeconds,
-    received,
-    ...(accepted === undefined ? {} : { accepted }),
-    advertised,
     description: row.description,
-    lastError: error === '' ? lastError : error,
+    lastError: error === '' ? status.lastError : error,
     passwordKey: row.password?.key ?? '',
   };
 }

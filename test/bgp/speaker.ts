@@ -5,7 +5,7 @@ import { dialect3 } from '../../src/bgp/dialect.ts';
 import { decodeAttributes, decodeNlri } from '../../src/bgp/path-attributes.ts';
 import type { PasswordOf } from '../../src/bgp/peer-driver.ts';
 import { createGobgpTarget, type GobgpTarget } from '../../src/bgp/target.ts';
-import { type GobgpWatch, type GobgpWatchOptions, watchGobgp } from '../../src/bgp/watch.ts';
+import { type GobgpWatch, watchGobgp } from '../../src/bgp/watch.ts';
 import { realClock } from '../../src/core/clock.ts';
 import { ip, prefix } from '../../src/core/ip.ts';
 import { pathRow, peerRow } from '../../src/desired/bgp.ts';
@@ -36,8 +36,8 @@ export interface SpeakerOptions {
   readonly startupSeconds?: number;
   readonly passwordOf?: PasswordOf;
   readonly site?: Site;
-  readonly onSession?: GobgpWatchOptions['onSession'];
-  readonly onCommitted?: GobgpWatchOptions['onCommitted'];
+  readonly onSession?: (established: boolean) => void;
+  readonly onCommitted?: (sinceMs: number) => void;
   /** What is wanted at the first round. */
   readonly rows?: Rows;
 }

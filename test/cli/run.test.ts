@@ -61,7 +61,7 @@ describe('kvr', () => {
     {
       args: 'show peers -o wide',
       shows:
-        /^192\.0\.2\.2 {2}node {2}64512 {2}established {2}1h02m {2}2 +2 +1 +node\/worker-2 {2}mesh$/m,
+        /^192\.0\.2\.2 {2}node {2}64512 {2}established {2}1h02m {2}2 +2 +1 +3 +node\/worker-2 +mesh$/m,
     },
     {
       args: 'show routes',

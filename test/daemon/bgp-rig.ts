@@ -4,7 +4,7 @@ import { type Loop, startLoop } from '../../src/daemon/loop.ts';
 import { stages } from '../../src/desired/table.ts';
 import type { BgpConfig } from '../../src/model/bgp-config.ts';
 import type { Config } from '../../src/model/config.ts';
-import type { Store } from '../../src/model/store.ts';
+import { factKinds, type Store } from '../../src/model/store.ts';
 import { attachment, config, endpoint, node, service, slice } from '../facts.ts';
 import { createMemoryTarget } from '../reconcile/memory-target.ts';
 import { bgpConfig, nodesOf, peer } from '../routing/rig.ts';
@@ -22,6 +22,7 @@ export async function startDaemon(store: Store): Promise<Daemon> {
   const stop = new AbortController();
   const target = createMemoryTarget('vpp', [...stages]);
   const loop = startLoop({ store, targets: [target], clock: realClock, signal: stop.signal });
+  for (const kind of factKinds) store.markSynced(kind);
   const settled = () => loop.whenApplied(store.revision, stop.signal);
   await settled();
   return {

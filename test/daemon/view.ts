@@ -173,6 +173,7 @@ export const sampleView: DaemonView = {
       address: '192.0.2.2',
       kind: 'node',
       accepted: 2,
+      flaps: 3,
       passwordKey: 'mesh',
       asn: 64512,
       state: 'established',
