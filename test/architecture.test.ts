@@ -132,6 +132,8 @@ describe('architecture', () => {
       'SECURITY.md',
       'docs/config.md',
       'docs/operations.md',
+      'docs/bgp.md',
+      'docs/routing.md',
       'docs/conformance.md',
       'docs/differences.md',
     ];
@@ -155,6 +157,15 @@ describe('architecture', () => {
         `${file} has no test of "${id} ${title}": npm run gen`,
       );
     }
+  });
+
+  it('claims no feature of routing without the test that it names', () => {
+    const rows = [
+      ...readFileSync('docs/routing.md', 'utf8').matchAll(/\| `([^`|]+\.ts)`: (.+?) +\|$/gm),
+    ];
+    assert.ok(rows.length > 30);
+    for (const [, file = '', title = ''] of rows)
+      assert.ok(readFileSync(file, 'utf8').includes(title), `${file} has no test of "${title}"`);
   });
 
   it('has no link in its documents that leads nowhere', () => {
