@@ -1,14 +1,6 @@
-import {
-  type Family,
-  familyOf,
-  type Ip,
-  ipFromBytes,
-  type Prefix,
-  parseIp,
-  prefixOf,
-} from '../core/ip.ts';
-import { GobgpError, GrpcCode } from './error.ts';
+import { type Family, familyOf, type Ip, type Prefix, parseIp } from '../core/ip.ts';
 import { readAttributes, type SeenAttributes } from './lookup-attributes.ts';
+import { decodeNlri } from './path-attributes.ts';
 import type { GobgpVersion } from './path-codec.ts';
 import { ReverseWriter, tagOf, WireReader, WireType } from './wire.ts';
 
@@ -96,8 +88,8 @@ function readPath(reader: WireReader, family: Family): Candidate | undefined {
   let neighbor = '';
   let sinceSeconds = 0;
   nested(reader, (tag) => {
-    if (tag === tagOf(20, WireType.bytes)) nlri = raw(reader);
-    else if (tag === tagOf(21, WireType.bytes)) attributes.push(raw(reader));
+    if (tag === tagOf(20, WireType.bytes)) nlri = reader.raw();
+    else if (tag === tagOf(21, WireType.bytes)) attributes.push(reader.raw());
     else if (tag === tagOf(15, WireType.bytes)) neighbor = reader.ascii();
     else if (tag === tagOf(3, WireType.bytes))
       nested(reader, (field) => {
@@ -112,7 +104,7 @@ function readPath(reader: WireReader, family: Family): Candidate | undefined {
   });
   if (nlri === undefined || set.has(flags.withdrawn)) return undefined;
   return {
-    prefix: readNlri(nlri, family),
+    prefix: decodeNlri(nlri, family),
     neighbor: parseIp(neighbor),
     sinceSeconds,
     stale: set.has(flags.stale),
@@ -120,16 +112,6 @@ function readPath(reader: WireReader, family: Family): Candidate | undefined {
     nextHopInvalid: set.has(flags.nextHopInvalid),
     ...readAttributes(attributes),
   };
-}
-
-/** RFC 4271 section 4.3: the length in bits, and as many bytes as that needs. */
-function readNlri(bytes: Buffer, family: Family): Prefix {
-  const width = family === 4 ? 4 : 16;
-  const bits = bytes[0] ?? 0;
-  if (bits > width * 8 || bytes.length !== 1 + Math.ceil(bits / 8)) throw malformed('NLRI');
-  const address = new Uint8Array(width);
-  address.set(bytes.subarray(1));
-  return prefixOf(ipFromBytes(address), bits);
 }
 
 /** `read` returns false for a tag that it does not want; that field is skipped. */
@@ -144,16 +126,4 @@ function nested(reader: WireReader, read: (tag: number) => boolean): void {
   const outer = reader.enter();
   eachField(reader, read);
   reader.leave(outer);
-}
-
-function raw(reader: WireReader): Buffer {
-  const length = reader.varint();
-  const start = reader.at;
-  if (start + length > reader.end) throw malformed('bytes');
-  reader.at = start + length;
-  return reader.bytes.subarray(start, reader.at);
-}
-
-function malformed(what: string): GobgpError {
-  return new GobgpError('decode', GrpcCode.internal, `malformed ${what} in a message of GoBGP`);
 }
