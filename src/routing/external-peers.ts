@@ -11,7 +11,7 @@ import type { Facts } from '../model/store.ts';
 /** Neighbours outside of the mesh that this node has: by configuration, then by annotation. */
 export interface ExternalPeer {
   readonly config: BgpPeerConfig;
-  /** Where it is written, for problems. */
+  /** Where it is written, for problems; by name, for bad entries before it are left out. */
   readonly origin: { readonly object: string; readonly field: string };
 }
 
@@ -29,9 +29,9 @@ const plainAdvertise: PeerAdvertiseConfig = {
 /** In the order of precedence: of two with one address the first counts. */
 export function externalPeers(config: Config, self: Node | undefined): ExternalPeer[] {
   const labels = self?.labels ?? {};
-  const found = config.bgp.peers.flatMap((peer, i): ExternalPeer[] =>
+  const found = config.bgp.peers.flatMap((peer): ExternalPeer[] =>
     matches(peer.nodeSelector, labels)
-      ? [{ config: peer, origin: { object: 'config', field: `bgp.peers[${i}]` } }]
+      ? [{ config: peer, origin: { object: 'config', field: `bgp.peers[${peer.name}]` } }]
       : [],
   );
   if (self === undefined) return found;

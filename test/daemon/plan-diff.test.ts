@@ -139,7 +139,7 @@ describe('what another configuration would change', () => {
     const found = lint(`${running}${bad}${node2}stateDir: /other\n`);
     assert.deepEqual(
       found.problems.map((one) => one.field),
-      ['bgp.peers[1].address', 'stateDir', 'bgp.peers[1].address'],
+      ['bgp.peers[1].address', 'stateDir', 'bgp.peers[c].address'],
     );
     assert.match(found.problems[1]?.reason ?? '', /after a restart/);
     assert.match(found.problems[2]?.reason ?? '', /192\.0\.2\.2 is a node of the mesh/);

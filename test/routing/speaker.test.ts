@@ -152,7 +152,7 @@ describe('speakerPlanner', () => {
     const fields = fieldsOf({
       peers: [peer('node', { address: ip('192.0.2.2') }), peer('a'), peer('again')],
     });
-    assert.deepEqual(fields, ['config bgp.peers[0].address', 'config bgp.peers[2]']);
+    assert.deepEqual(fields, ['config bgp.peers[node].address', 'config bgp.peers[again]']);
   });
 });
 
