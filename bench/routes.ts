@@ -8,10 +8,10 @@ import { peerRow } from '../src/desired/bgp.ts';
 import type { BgpPeerRow } from '../src/desired/rows.ts';
 import type { Config } from '../src/model/config.ts';
 import type { Uplink } from '../src/model/facts.ts';
-import { createStore } from '../src/model/store.ts';
+import { createStore, factKinds } from '../src/model/store.ts';
 import { createVppTarget } from '../src/vpp/target.ts';
 import { findGobgpd, startGobgpd } from '../test/bgp/gobgpd.ts';
-import { duration, type Figure, figure, median } from './figures.ts';
+import { duration, type Figure, figure, median, percentile } from './figures.ts';
 import { address, openReplay, routes } from './messages.ts';
 import { type Plane, startPlane } from './plane.ts';
 
@@ -58,6 +58,7 @@ export async function benchRoutes(kind: Plane['kind']): Promise<Figure[]> {
       median(whole) / Math.max(streamMs, replayMs),
       { atMost: 1.5 },
     ),
+    await benchWithdrawals(kind, near, far, signal),
   ];
 }
 
@@ -140,6 +141,12 @@ const intoFibMaxMs = 60_000;
 
 /** Watch, store, plan, write: until the last reply of VPP. */
 async function intoFib(kind: Plane['kind'], socket: string): Promise<number> {
+  const fib = await fillFib(kind, socket);
+  await fib.stop();
+  return fib.ms;
+}
+
+async function fillFib(kind: Plane['kind'], socket: string) {
   const plane = await startPlane(kind);
   const stop = new AbortController();
   const { signal } = stop;
@@ -155,24 +162,71 @@ async function intoFib(kind: Plane['kind'], socket: string): Promise<number> {
     sw_if_index,
     tag: 'kvr:uplink',
   });
-  const loop = startLoop({ store, targets: [vpp], clock, signal });
-  await loop.whenApplied(store.revision, AbortSignal.timeout(10_000));
+  let afterRound = (): void => undefined;
+  const loop = startLoop({ store, targets: [vpp], clock, signal, onRound: () => afterRound() });
+  await loop.whenApplied(store.revision, AbortSignal.timeout(10_000), () => true);
   // Only now: the uplink's own rows would ask for a network interface of this name.
   store.replace('uplink', new Map([['uplink', benchUplink]]));
-  await using client = createGobgpClient({ socket, clock });
+  const client = createGobgpClient({ socket, clock });
   const startMs = performance.now();
-  await using _watch = watchGobgp({ client, store, clock, signal, log: silent });
+  const watch = watchGobgp({ client, store, clock, signal, log: silent });
   while (loop.reconciler.appliedCount('routes') < count) {
     if (performance.now() - startMs > intoFibMaxMs)
       throw new Error(`${loop.reconciler.appliedCount('routes')} routes after ${intoFibMaxMs} ms`);
     await new Promise((resolve) => setTimeout(resolve, 2));
   }
   const ms = performance.now() - startMs;
-  stop.abort(new Error('measured'));
-  await loop.finished;
-  await vpp[Symbol.asyncDispose]();
-  await plane.stop();
-  return ms;
+  return {
+    ms,
+    store,
+    /** Resolves when VPP no longer has the route. */
+    gone: (to: string) =>
+      new Promise<void>((resolve) => {
+        afterRound = () => {
+          if (loop.reconciler.applied('routes', to) === undefined) resolve();
+        };
+      }),
+    async stop() {
+      stop.abort(new Error('measured'));
+      await loop.finished;
+      await watch[Symbol.asyncDispose]();
+      await client[Symbol.asyncDispose]();
+      await vpp[Symbol.asyncDispose]();
+      await plane.stop();
+    },
+  };
+}
+
+const withdrawals = 200;
+const withdrawnMaxMs = 50;
+
+/**
+ * From the moment in which the other gobgpd is told to withdraw a route to VPP's last reply, with
+ * 100,000 others in the FIB: more than from our gobgpd's word.
+ */
+async function benchWithdrawals(
+  kind: Plane['kind'],
+  near: Speaker,
+  far: Speaker,
+  signal: AbortSignal,
+): Promise<Figure> {
+  const fib = await fillFib(kind, near.socket);
+  for (const one of factKinds) fib.store.markSynced(one);
+  const times: number[] = [];
+  for (let index = 0; index < withdrawals; index++) {
+    const to = prefix(`${address(index, 20)}/32`);
+    const gone = fib.gone(to);
+    const startMs = performance.now();
+    await far.client.applyPaths([{ prefix: to, nextHop: ip('192.0.2.2'), withdraw: true }], signal);
+    await gone;
+    times.push(performance.now() - startMs);
+  }
+  await fib.stop();
+  const ms = percentile(times, 0.99);
+  const words = { measured: duration(ms), limit: `${withdrawnMaxMs} ms` };
+  return figure('withdrawn by a neighbour to gone from the FIB (p99)', words, ms / withdrawnMaxMs, {
+    atMost: 1,
+  });
 }
 
 const benchConfig = {
