@@ -1,6 +1,6 @@
 // What a fresh clone needs before anything can run: npm packages, and a few of Debian's.
 import { spawnSync } from 'node:child_process';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -51,6 +51,13 @@ export const debianPackages = {
   'libc6-dev': { file: '/usr/include/stdio.h', for: 'the CNI executable' },
 };
 
+/** What only tests need: other people's BGP speakers. */
+export const foreignPackages = {
+  bird2: { program: 'bird', for: 'tests with BIRD' },
+  frr: { file: '/usr/lib/frr/bgpd', for: 'tests with FRR' },
+};
+const packages = { ...debianPackages, ...foreignPackages };
+
 /**
  * Installs the named packages that are missing, when this is Debian (or Ubuntu) and we are root;
  * says what and why. Returns the names that are still missing.
@@ -58,7 +65,7 @@ export const debianPackages = {
 export function ensureDebian(names = Object.keys(debianPackages)) {
   const missing = names.filter((name) => !isThere(name));
   if (missing.length === 0) return [];
-  const list = missing.map((name) => `${name} (${debianPackages[name].for})`).join(', ');
+  const list = missing.map((name) => `${name} (${packages[name].for})`).join(', ');
   if (process.getuid?.() !== 0 || findProgram('apt-get') === undefined) {
     console.log(`setup: not installed: ${list}`);
     return missing;
@@ -68,13 +75,25 @@ export function ensureDebian(names = Object.keys(debianPackages)) {
   const apt = (...args) =>
     spawnSync('apt-get', ['-q', '-y', ...args], { env, stdio: ['ignore', 'ignore', 'inherit'] });
   apt('update');
-  // The packages' services must not start: gobgpd is started by whoever needs one.
-  apt('install', '--no-install-recommends', ...missing);
+  withoutServices(() => apt('install', '--no-install-recommends', ...missing));
   return missing.filter((name) => !isThere(name));
 }
 
+const servicePolicy = '/usr/sbin/policy-rc.d';
+
+/** Packages' services must not start (invoke-rc.d(8)): who needs a daemon starts it. */
+function withoutServices(install) {
+  const ours = !existsSync(servicePolicy);
+  if (ours) writeFileSync(servicePolicy, '#!/bin/sh\nexit 101\n', { mode: 0o755 });
+  try {
+    install();
+  } finally {
+    if (ours) rmSync(servicePolicy, { force: true });
+  }
+}
+
 function isThere(name) {
-  const { program, file } = debianPackages[name];
+  const { program, file } = packages[name];
   return file === undefined ? findProgram(program) !== undefined : existsSync(file);
 }
 

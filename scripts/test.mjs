@@ -7,7 +7,15 @@ import { existsSync, mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { ensureDebian, ensureModules, fail, findProgram, root } from './setup.mjs';
+import {
+  debianPackages,
+  ensureDebian,
+  ensureModules,
+  fail,
+  findProgram,
+  foreignPackages,
+  root,
+} from './setup.mjs';
 import { findVpp, startVpp, vppVersion } from './vpp.mjs';
 
 const { values, positionals } = parseArgs({
@@ -21,7 +29,7 @@ const { values, positionals } = parseArgs({
 
 process.chdir(root);
 ensureModules();
-const missing = ensureDebian();
+const missing = ensureDebian([...Object.keys(debianPackages), ...Object.keys(foreignPackages)]);
 const vpp = findVpp();
 if (values.vpp) requireVpp(vpp);
 sayWhatRuns(missing, vpp);
