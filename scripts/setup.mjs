@@ -51,12 +51,13 @@ export const debianPackages = {
   'libc6-dev': { file: '/usr/include/stdio.h', for: 'the CNI executable' },
 };
 
-/** What only tests need: other people's BGP speakers. */
-export const foreignPackages = {
+/** What only tests need: other people's BGP speakers, and ping. */
+export const testPackages = {
+  'iputils-ping': { program: 'ping', for: 'tests of reachability' },
   bird2: { program: 'bird', for: 'tests with BIRD' },
   frr: { file: '/usr/lib/frr/bgpd', for: 'tests with FRR' },
 };
-const packages = { ...debianPackages, ...foreignPackages };
+const packages = { ...debianPackages, ...testPackages };
 
 /**
  * Installs the named packages that are missing, when this is Debian (or Ubuntu) and we are root;

@@ -13,7 +13,7 @@ import {
   ensureModules,
   fail,
   findProgram,
-  foreignPackages,
+  testPackages,
   root,
 } from './setup.mjs';
 import { findVpp, startVpp, vppVersion } from './vpp.mjs';
@@ -29,7 +29,7 @@ const { values, positionals } = parseArgs({
 
 process.chdir(root);
 ensureModules();
-const missing = ensureDebian([...Object.keys(debianPackages), ...Object.keys(foreignPackages)]);
+const missing = ensureDebian([...Object.keys(debianPackages), ...Object.keys(testPackages)]);
 const vpp = findVpp();
 if (values.vpp) requireVpp(vpp);
 sayWhatRuns(missing, vpp);
