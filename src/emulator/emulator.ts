@@ -4,6 +4,7 @@ import { abfAnswers } from './api/abf.ts';
 import { aclAnswers } from './api/acl.ts';
 import { addressAnswers } from './api/address.ts';
 import { afPacketAnswers } from './api/af-packet.ts';
+import { bfdAnswers, describeSession } from './api/bfd.ts';
 import { cnatAnswers } from './api/cnat.ts';
 import { type Connection, serveConnection } from './api/connection.ts';
 import { createFaults, type Faults } from './api/faults.ts';
@@ -16,6 +17,7 @@ import { createMessageTable, type MessageTable } from './api/table.ts';
 import { tunnelAnswers } from './api/tunnel.ts';
 import { vxlanAnswers } from './api/vxlan.ts';
 import type { Answers, World, WouldCrashVpp } from './api/world.ts';
+import { createBfd } from './bfd/bfd.ts';
 import { type CnatLimits, defaultCnatLimits } from './cnat/sessions.ts';
 import { createPlane } from './plane/create.ts';
 import { ethernetInput } from './plane/input.ts';
@@ -82,7 +84,7 @@ export interface Emulator extends AsyncDisposable {
   renumber(): void;
 }
 
-const eventNames = ['sw_interface_event', 'ip_neighbor_event_v2'] as const;
+const eventNames = ['sw_interface_event', 'ip_neighbor_event_v2', 'bfd_udp_session_event'] as const;
 
 /** `IP_NEIGHBOR_API_EVENT_FLAG_ADDED`. */
 const neighbourAdded = 1;
@@ -99,8 +101,10 @@ export function createEmulator(options: EmulatorOptions = {}): Emulator {
   const ports = createPorts(options);
   const connections = new Set<Connection>();
   const random = options.random ?? Math.random;
+  const bfd = createBfd(plane, clock, random);
   const world: World = {
     plane,
+    bfd,
     openLink: ports.open,
     processId: process.pid,
     interfaceChanged(one, deleted) {
@@ -112,6 +116,10 @@ export function createEmulator(options: EmulatorOptions = {}): Emulator {
   plane.neighbours.onLearned = (neighbour) => {
     const event = { flags: neighbourAdded, neighbor: describeNeighbour(neighbour) };
     for (const connection of connections) connection.send('ip_neighbor_event_v2', event);
+  };
+  bfd.onChanged = (entry) => {
+    for (const connection of connections)
+      connection.send('bfd_udp_session_event', describeSession(entry));
   };
   const answers = allAnswers(world);
   let table = createMessageTable(answers, eventNames, random);
@@ -153,6 +161,7 @@ export function createEmulator(options: EmulatorOptions = {}): Emulator {
     },
     async [Symbol.asyncDispose]() {
       stopScan();
+      bfd.close();
       for (const one of connections) one.stream.destroy();
       for (const one of plane.interfaces.all.values()) one.transmit = undefined;
       ports.closeAll();
@@ -174,6 +183,7 @@ function allAnswers(world: World): Answers {
     ...abfAnswers(world),
     ...tunnelAnswers(world),
     ...vxlanAnswers(world),
+    ...bfdAnswers(world),
   };
 }
 

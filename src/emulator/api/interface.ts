@@ -154,6 +154,7 @@ export function removeInterface(world: World, one: Interface): void {
   for (const address of [...one.addresses]) removeAddress(world, one, address);
   plane.acl.bind(one.index, { input: [], output: [] });
   plane.abf.removeInterface(one.index);
+  world.bfd.removeInterface(one.index);
   plane.neighbours.removeInterface(one.index);
   for (const other of plane.interfaces.all.values())
     if (other.unnumbered === one.index) other.unnumbered = undefined;

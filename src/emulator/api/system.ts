@@ -7,6 +7,7 @@ import {
   type Interface,
   noInterface,
 } from '../plane/interfaces.ts';
+import { formatSessions } from './bfd.ts';
 import { sorted } from './lookup.ts';
 import { type Answers, Retval, type World } from './world.ts';
 
@@ -152,6 +153,7 @@ function runCommand(world: World, command: string): string {
       })
       .join('');
   }
+  if (command === 'show bfd sessions') return formatSessions(world);
   if (command === 'show cnat session') return `${plane.cnat.sessions.count} flows\n`;
   return `unknown command: ${command}\n`;
 }

@@ -7,6 +7,7 @@ import type {
   StreamName,
 } from '../../../native/vpp-api/catalogue/index.ts';
 import type { FieldsOf } from '../../../native/vpp-api/codec.ts';
+import type { Bfd } from '../bfd/bfd.ts';
 import type { Interface } from '../plane/interfaces.ts';
 import type { Plane } from '../plane/plane.ts';
 import type { LinkOpener } from '../port/link.ts';
@@ -27,6 +28,7 @@ export const Retval = {
   noSuchNode: -63,
   noSuchNode2: -64,
   invalidInterface: -71,
+  invalidArgument: -73,
   tunnelExists: -75,
   invalidDecapNext: -76,
   ifAlreadyExists: -79,
@@ -34,6 +36,8 @@ export const Retval = {
   sameSourceAndTarget: -82,
   ip6NotEnabled: -62,
   invalidAddressFamily: -97,
+  bfdExists: -101,
+  bfdNoSuchEntry: -102,
   addressInUse: -105,
   entryAlreadyExists: -116,
   duplicateIfAddress: -127,
@@ -57,6 +61,7 @@ export class WouldCrashVpp extends Error {
 /** Everything that the answers may change. */
 export interface World {
   readonly plane: Plane;
+  readonly bfd: Bfd;
   readonly openLink: LinkOpener;
   /** Tells subscribers that an interface changed. */
   interfaceChanged(one: Interface, deleted: boolean): void;
@@ -64,7 +69,7 @@ export interface World {
 }
 
 /** The events that the emulator sends. */
-export type EmulatedEvent = 'sw_interface_event' | 'ip_neighbor_event_v2';
+export type EmulatedEvent = 'sw_interface_event' | 'ip_neighbor_event_v2' | 'bfd_udp_session_event';
 
 /** The client that asks. */
 export interface Caller {

@@ -37,6 +37,7 @@ export function createPlane(nowSeconds: () => number, limits: CnatLimits): Plane
     abf: createAbf(acl),
     reassembly: createReassembly(nowSeconds),
     punts: new Map(),
+    udpPorts: new Map(),
     puntUdp: { 4: false, 6: false },
     vxlanPorts: { 4: new Set(), 6: new Set() },
     now: nowSeconds,

@@ -46,12 +46,20 @@ export function ipLocal(plane: Plane, packet: Packet): void {
   if (protocol === Protocol.icmp && family === 4) icmp4Input(plane, packet);
   else if (protocol === Protocol.icmp6 && family === 6) icmp6Input(plane, packet);
   else if (isMulticast(targetOf(packet.l3, family))) drop(packet, node, 'no multicast listener');
+  else if (protocol === Protocol.udp && plane.udpPorts.has(portOf(packet)))
+    plane.udpPorts.get(portOf(packet))?.(packet);
   else if (protocol === Protocol.udp && vxlanInput(plane, packet)) return;
   else if (protocol === Protocol.udp && !plane.puntUdp[family]) {
     note(packet, `ip${family}-udp-lookup`, 'nobody has this port');
     plane.next.icmpError(packet, family === 4 ? 3 : 1, family === 4 ? 3 : 4);
   } else if (isTunnelProtocol(protocol) && decapsulate(plane, packet, protocol)) return;
   else punt(plane, packet);
+}
+
+/** Destination port; -1 when the packet is too short for one. */
+function portOf({ l3, family }: Packet): number {
+  const at = headerBytes(l3, family);
+  return l3.length < at + 8 ? -1 : l3.readUInt16BE(at + 2);
 }
 
 function isTunnelProtocol(protocol: number): boolean {

@@ -27,6 +27,8 @@ export interface Plane {
   readonly abf: Abf;
   readonly reassembly: Reassembly;
   readonly punts: Map<string, PuntRedirect>;
+  /** Readers of UDP ports inside of the data plane. */
+  readonly udpPorts: Map<number, (packet: Packet) => void>;
   /** UDP ports that are punted although no redirect of protocols says so; `'all'`: every one. */
   readonly puntUdp: { 4: boolean; 6: boolean };
   /** UDP ports that VXLAN tunnels opened; VPP never closes them again. */
