@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { addressBits, familyOf, parsePrefix } from '../core/ip.ts';
-import type { BgpPeerConfig, PrefixFilter } from '../model/bgp-config.ts';
+import { type BgpPeerConfig, noBfd, type PrefixFilter } from '../model/bgp-config.ts';
 import {
   absolutePath,
   address,
@@ -77,6 +77,18 @@ const peerAdvertise = z
   })
   .prefault({});
 
+/** VPP counts in milliseconds; below ten a busy machine alone brings sessions down. */
+const bfdIntervalMs = z.int().min(10).max(60_000);
+
+const bfd = z
+  .strictObject({
+    enabled: z.boolean().default(noBfd.enabled),
+    minTxMs: bfdIntervalMs.default(noBfd.minTxMs),
+    minRxMs: bfdIntervalMs.default(noBfd.minRxMs),
+    multiplier: z.int().min(1).max(255).default(noBfd.multiplier),
+  })
+  .prefault({});
+
 const peerName = z
   .string()
   .max(63)
@@ -118,6 +130,7 @@ export const peerSchema = z
     maxPrefixes: u32.default(0),
     addPathReceive: z.boolean().default(false),
     addPathSend: z.int().min(0).max(255).default(0),
+    bfd,
     advertise: peerAdvertise,
     import: importSchema.optional(),
   })
@@ -126,6 +139,8 @@ export const peerSchema = z
       context.addIssue({ code: 'custom', path: [field], message });
     if ((peer.address === '') === (peer.range === ''))
       wrong('address', 'exactly one of address and range must be given');
+    if (peer.bfd.enabled && peer.address === '')
+      wrong('bfd', 'needs the address of one neighbour, not a range');
     if (peer.multihopTtl > 0 && peer.ttlSecurityHops > 0)
       wrong('ttlSecurityHops', 'cannot be used together with multihopTtl (RFC 5082)');
     const { localAddress: local, address: remote } = peer;

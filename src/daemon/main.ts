@@ -5,7 +5,6 @@ import type { Problem } from '../core/problem.ts';
 import { releaseUplink } from '../host/uplink.ts';
 import { createStore } from '../model/store.ts';
 import type { Target } from '../reconcile/driver.ts';
-import { createVppTarget } from '../vpp/target.ts';
 import { type Cluster, startCluster } from './cluster.ts';
 import { isFresh } from './health.ts';
 import { createLog } from './log.ts';
@@ -22,6 +21,7 @@ import {
   startProbing,
   startServers,
   startSessions,
+  startVpp,
   uplinkStateFile,
 } from './start.ts';
 import { countConnects } from './target-metrics.ts';
@@ -39,15 +39,14 @@ async function main(configPath: string, signal: AbortSignal): Promise<void> {
   const config = loaded.value;
   const log = createLog(config.log.level, config.nodeName);
   log.info({ config: configPath }, 'starting');
-
   const store = createStore();
   const problems = new Map<string, readonly Problem[]>([['config', loaded.problems]]);
   let view: DaemonView | undefined;
   const metrics = createMetrics(() => view);
   await using _config = followConfig(configPath, config, { store, problems, log, signal });
   await using uplink = await holdUplink(config, store, { metrics, log, signal });
-  const say = (message: string, fields: object) => log.info(fields, message);
-  await using vpp = createVppTarget({ connect: config.vpp.apiSocket, clock, signal, log: say });
+  await using plane = startVpp(config, store, { log, signal });
+  const { vpp, bfd } = plane;
   await using bgp = await startBgp(config, { store, problems, metrics, log, signal });
   const targets = targetsOf(vpp, bgp.target, metrics, signal);
   const observer = roundObserver(metrics, clock.now());
@@ -60,6 +59,7 @@ async function main(configPath: string, signal: AbortSignal): Promise<void> {
     (round) => probing.onRound(round, vpp.session),
     (round) => serviceHealth.onRound(round.snapshot.changed),
     bgp.onRound,
+    ({ snapshot }) => bfd.onRound(loop.desired.keys('bfdSessions'), snapshot.changed.bfdDown),
   ];
   const loop = startLoop({
     store,
@@ -67,9 +67,7 @@ async function main(configPath: string, signal: AbortSignal): Promise<void> {
     clock,
     signal,
     onStage: observer.onStage,
-    onRound: (round) => {
-      for (const tell of onRounds) tell(round);
-    },
+    onRound: inTurn(onRounds),
     onFailure: ({ stage, key, attempts, error }) =>
       log.warn({ stage, key, attempts }, `row failed: ${errorText(error)}`),
   });
@@ -95,7 +93,7 @@ async function main(configPath: string, signal: AbortSignal): Promise<void> {
     nodeName: config.nodeName,
     store,
     loop,
-    vpp,
+    ...plane,
     bgp,
     kube: started.kube,
     problems: otherProblems,
@@ -110,6 +108,13 @@ async function main(configPath: string, signal: AbortSignal): Promise<void> {
   log.info({ control: config.control.socket, cni: config.cni.socket }, 'started');
   await loop.finished;
   log.info({}, 'stopped; what VPP and GoBGP hold stays');
+}
+
+/** Tells all who are in the list by then. */
+function inTurn(listeners: readonly ((round: Round) => void)[]): (round: Round) => void {
+  return (round) => {
+    for (const tell of listeners) tell(round);
+  };
 }
 
 function targetsOf(

@@ -11,7 +11,7 @@ import type { DaemonView } from './view.ts';
  * What can be looked up when somebody scrapes (rows, problems, sources, targets) is looked up
  * then, through the view; only what happens in between is counted. Labels take no values from
  * users' objects, so the number of series is bounded by the code; the exceptions, connections by
- * Service and BGP neighbours, have bounds of their own.
+ * Service, BGP neighbours and BFD sessions, have bounds of their own.
  */
 export type ScrapeView = Pick<
   DaemonView,
@@ -20,6 +20,7 @@ export type ScrapeView = Pick<
   | 'sources'
   | 'targets'
   | 'peers'
+  | 'bfdSessions'
   | 'freshness'
   | 'version'
   | 'serviceFigures'
@@ -262,6 +263,14 @@ function collectView(registry: Registry, view: () => ScrapeView | undefined): vo
     }
   });
   collectBgp(looked);
+  looked(
+    'kvr_bfd_sessions',
+    '1 for the state that a BFD session has.',
+    ['peer', 'state'],
+    (gauge, now) => {
+      for (const [peer, state] of now.bfdSessions()) gauge.set({ peer, state }, 1);
+    },
+  );
 }
 
 function collectServices(looked: Looked): void {

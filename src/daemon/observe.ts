@@ -16,6 +16,7 @@ import type { Store } from '../model/store.ts';
 import type { Target } from '../reconcile/driver.ts';
 import { podPlanner } from '../routing/pods.ts';
 import type { VppTarget } from '../vpp/target.ts';
+import type { BfdWatch } from './bfd.ts';
 import { explainRoute } from './explain-route.ts';
 import { explainService, similarServices } from './explain-service.ts';
 import type { Loop } from './loop.ts';
@@ -43,6 +44,7 @@ export interface Observed {
   /** Problems of the sources: configuration, objects of the cluster. */
   readonly problems: () => readonly Problem[];
   readonly stats: VppStats;
+  readonly bfd: Pick<BfdWatch, 'states'>;
 }
 
 /**
@@ -87,6 +89,7 @@ export function observe(parts: Observed): DaemonView {
     peers: (signal) => listPeers(parts, signal),
     routes: () => routeViews(store.facts, loop),
     advertisements: (withNeighbours) => advertisementViews(store.facts, loop, withNeighbours),
+    bfdSessions: () => parts.bfd.states(),
     async explainService(key) {
       const explained = { ...parts, problems: () => problemViews(parts) };
       const found = await explainService(explained, key);
@@ -240,6 +243,7 @@ const rowWords: { readonly [S in Stage]: string } = {
   sessionPauses: 'pause of the session scan',
   translations: 'frontend of a Service',
   linkStates: 'state of an interface',
+  bfdSessions: 'BFD session',
   bgpServer: 'BGP server',
   bgpPolicies: 'BGP policy',
   bgpPeers: 'BGP peer',

@@ -18,8 +18,9 @@ import type { Config } from '../model/config.ts';
 import type { Facts, Store } from '../model/store.ts';
 import { podPlanner } from '../routing/pods.ts';
 import { sessionTargets, switchScan } from '../vpp/drivers/sessions.ts';
-import type { VppTarget } from '../vpp/target.ts';
+import { createVppTarget, type VppTarget } from '../vpp/target.ts';
 import { watchAffinity } from './affinity.ts';
+import { watchBfd } from './bfd.ts';
 import { serveControl } from './control.ts';
 import { createConvergence } from './convergence.ts';
 import { watchDeparture } from './departure.ts';
@@ -164,6 +165,19 @@ export function startProbing(store: Store, log: Log) {
       await probe[Symbol.asyncDispose]();
     },
   };
+}
+
+/** VPP as target, and what its BFD says about neighbours. */
+export function startVpp(
+  config: Config,
+  store: Store,
+  { log, signal }: { readonly log: Log; readonly signal: AbortSignal },
+) {
+  const say = (message: string, fields: object) => log.info(fields, message);
+  const bfd = watchBfd({ store, log: say });
+  const connect = config.vpp.apiSocket;
+  const vpp = createVppTarget({ connect, clock, signal, log: say, onBfd: bfd.onNews });
+  return { vpp, bfd, [Symbol.asyncDispose]: () => vpp[Symbol.asyncDispose]() };
 }
 
 /** What becomes of VPP's sessions: who is remembered, and for how long they are kept. */

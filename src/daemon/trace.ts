@@ -72,7 +72,8 @@ type RowsByStage = ReadonlyMap<Stage, readonly unknown[]>;
 function relevantRows(loop: Loop, source: Ip, target: Ip): RowsByStage {
   const rows = new Map<Stage, unknown[]>();
   for (const stage of stages) {
-    if (stage.startsWith('bgp') || stage === 'translations' || stage === 'routes') continue;
+    if (stage.startsWith('bgp') || stage === 'bfdSessions') continue;
+    if (stage === 'translations' || stage === 'routes') continue;
     rows.set(stage, appliedRows(loop, stage));
   }
   const translations = (appliedRows(loop, 'translations') as TranslationRow[]).filter(

@@ -87,6 +87,8 @@ export interface DaemonView {
   routes(): readonly RouteView[];
   /** Paths of this node; `withNeighbours` says also who hears each. */
   advertisements(withNeighbours: boolean): readonly AdvertisementView[];
+  /** State of each BFD session, such as `up`, by the neighbour's address. */
+  bfdSessions(): ReadonlyMap<string, string>;
   /** Undefined when the daemon knows no such Service; then names like it. */
   explainService(key: string): Promise<{
     readonly found: ServiceExplanation | undefined;

@@ -207,6 +207,17 @@ export interface LinkStateRow {
   readonly up: boolean;
 }
 
+/** A BFD session with a neighbour on the wire (RFC 5880, 5881); its timers run in VPP. */
+export interface BfdSessionRow {
+  readonly interface: InterfaceName;
+  readonly local: Ip;
+  readonly peer: Ip;
+  /** Milliseconds between packets that we want to send, and that we are able to receive. */
+  readonly minTxMs: number;
+  readonly minRxMs: number;
+  readonly multiplier: number;
+}
+
 /** GoBGP's global configuration. One row. */
 export interface BgpServerRow {
   readonly asn: number;

@@ -36,6 +36,8 @@ export const stages = [
   'sessionPauses',
   'translations',
   'linkStates',
+  // Before BGP: what it learns may depend on who is alive.
+  'bfdSessions',
   'bgpServer',
   // Before the paths: no neighbour hears of one that is not for it.
   'bgpPolicies',

@@ -2,6 +2,7 @@ import { compareText } from '../core/ip.ts';
 import { formatMarkers, isMarker } from './markers.ts';
 import type {
   AddressRow,
+  BfdSessionRow,
   BgpPathRow,
   BgpPeerRow,
   BgpPolicyRow,
@@ -41,6 +42,7 @@ export interface RowTypes {
   readonly sessionPauses: SessionPauseRow;
   readonly translations: TranslationRow;
   readonly linkStates: LinkStateRow;
+  readonly bfdSessions: BfdSessionRow;
   readonly bgpServer: BgpServerRow;
   readonly bgpPolicies: BgpPolicyRow;
   readonly bgpPeers: BgpPeerRow;
@@ -179,6 +181,13 @@ export const tables: { readonly [Name in Stage]: Table<RowTypes[Name]> } = {
     'linkStates',
     (row) => row.interface,
     (row) => `${row.interface} ${row.up ? 'up' : 'down'}`,
+  ),
+  // One a neighbour: another way to it replaces the session.
+  bfdSessions: table(
+    'bfdSessions',
+    (row) => row.peer,
+    (row) =>
+      `${row.peer} from ${row.local} dev ${row.interface} tx ${row.minTxMs} ms rx ${row.minRxMs} ms x${row.multiplier}`,
   ),
   bgpServer: table(
     'bgpServer',

@@ -3,6 +3,7 @@ import { parseCommunity } from '../core/community.ts';
 import { type Ip, type Prefix, parseIp, parsePrefix } from '../core/ip.ts';
 import { type Parsed, parsed, rejected } from '../core/parsed.ts';
 import type { Problem } from '../core/problem.ts';
+import { type BfdConfig, noBfd } from './bgp-config.ts';
 import type { Node } from './facts.ts';
 
 /**
@@ -37,6 +38,7 @@ export interface NodePeer {
   readonly port: number;
   readonly localAddress: Ip | '';
   readonly passwordKey: string;
+  readonly bfd: BfdConfig;
 }
 
 const front = 'kube-router.io/';
@@ -157,6 +159,8 @@ function readPeer(entry: unknown, index: number): Parsed<NodePeer> {
     return rejected(
       'a password in an annotation is not accepted; name a key of the Secret: passwordkey',
     );
+  const bfd = readBfd(fields.bfd);
+  if (!bfd.ok) return rejected(`bfd ${bfd.problem}`);
   return parsed({
     index,
     address,
@@ -164,8 +168,33 @@ function readPeer(entry: unknown, index: number): Parsed<NodePeer> {
     port: port.value,
     localAddress,
     passwordKey: text('passwordkey'),
+    bfd: bfd.value,
   });
 }
+
+/** `{enabled, required_min_rx_interval, desired_min_tx_interval, detection_multiplier}`. */
+function readBfd(value: unknown): Parsed<BfdConfig> {
+  if (value === undefined || value === null) return parsed(noBfd);
+  if (typeof value !== 'object' || Array.isArray(value)) return rejected('is not a mapping');
+  const fields = value as Readonly<Record<string, unknown>>;
+  if (typeof (fields.enabled ?? false) !== 'boolean')
+    return rejected('enabled is neither true nor false');
+  const numbers: number[] = [];
+  for (const [name, min, max, otherwise] of bfdNumbers) {
+    const read = parseNumber(String(fields[name] ?? otherwise), min, max);
+    if (!read.ok) return rejected(`${name} ${read.problem}`);
+    numbers.push(read.value);
+  }
+  const [minRxMs = 0, minTxMs = 0, multiplier = 0] = numbers;
+  return parsed({ enabled: fields.enabled === true, minRxMs, minTxMs, multiplier });
+}
+
+/** Name, bounds and default; the bounds are those of the configuration file. */
+const bfdNumbers = [
+  ['required_min_rx_interval', 10, 60_000, noBfd.minRxMs],
+  ['desired_min_tx_interval', 10, 60_000, noBfd.minTxMs],
+  ['detection_multiplier', 1, 255, noBfd.multiplier],
+] as const;
 
 function parseNumber(text: string, min: number, max: number): Parsed<number> {
   const value = /^\d{1,10}$/.test(text) ? Number(text) : Number.NaN;

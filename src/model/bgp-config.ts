@@ -47,6 +47,18 @@ export interface BgpConfig {
   };
 }
 
+/** Fast detection of a dead neighbour (RFC 5880), done by the data plane. */
+export interface BfdConfig {
+  readonly enabled: boolean;
+  /** Milliseconds between packets that we want to send, and that we are able to receive. */
+  readonly minTxMs: number;
+  readonly minRxMs: number;
+  /** So many of our packets must be missing until the neighbour gives us up. */
+  readonly multiplier: number;
+}
+
+export const noBfd: BfdConfig = { enabled: false, minTxMs: 300, minRxMs: 300, multiplier: 3 };
+
 /** A neighbour that is no node of the mesh. */
 export interface BgpPeerConfig {
   readonly name: string;
@@ -82,6 +94,7 @@ export interface BgpPeerConfig {
   readonly addPathReceive: boolean;
   /** So many paths of a prefix are sent; 0: the best one. */
   readonly addPathSend: number;
+  readonly bfd: BfdConfig;
   readonly advertise: PeerAdvertiseConfig;
   /** Absent: `bgp.import`. */
   readonly import?: ImportConfig | undefined;

@@ -41,6 +41,11 @@ export interface FactTypes {
   readonly passwords: string;
   /** Services whose routes are held down because they flap. Key: of the Service. Source: src/daemon. */
   readonly heldDown: true;
+  /**
+   * Neighbours that BFD saw up and then down. Key: their address. Routes by them go at once, their
+   * BGP sessions when that is done (`written`): GoBGP may take its time. Source: src/daemon.
+   */
+  readonly bfdDown: 'new' | 'written';
   /** One entry, key `departure`; none until the daemon knows its node. */
   readonly departure: Departure;
   /** One entry, key `config`. */
@@ -63,6 +68,7 @@ export const factKinds: readonly FactKind[] = [
   'affinityEpochs',
   'passwords',
   'heldDown',
+  'bfdDown',
   'departure',
   'config',
   'uplink',

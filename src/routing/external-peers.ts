@@ -1,12 +1,13 @@
 import { familyOf, type Ip, prefixAddress } from '../core/ip.ts';
 import type { Problem } from '../core/problem.ts';
 import { peerRow } from '../desired/bgp.ts';
-import type { BgpPeerRow } from '../desired/rows.ts';
+import type { BfdSessionRow, BgpPeerRow, NatExclusionRow } from '../desired/rows.ts';
 import { type NodePeer, nodeBgp } from '../model/bgp-annotations.ts';
 import type { BgpConfig, BgpPeerConfig, PeerAdvertiseConfig } from '../model/bgp-config.ts';
 import type { Config } from '../model/config.ts';
 import type { Labels, Node, Uplink } from '../model/facts.ts';
 import type { Facts } from '../model/store.ts';
+import { planBfd, unmasked } from './bfd.ts';
 
 /** Neighbours outside of the mesh that this node has: by configuration, then by annotation. */
 export interface ExternalPeer {
@@ -52,6 +53,7 @@ function fromAnnotation({
   port,
   localAddress,
   passwordKey,
+  bfd,
 }: NodePeer): BgpPeerConfig {
   return {
     name: `node-${address}`,
@@ -74,6 +76,7 @@ function fromAnnotation({
     maxPrefixes: 0,
     addPathReceive: false,
     addPathSend: 0,
+    bfd,
     advertise: plainAdvertise,
   };
 }
@@ -83,14 +86,26 @@ export function matches(wanted: Labels, labels: Labels): boolean {
   return Object.entries(wanted).every(([name, value]) => labels[name] === value);
 }
 
-/** The sessions with them. A neighbour that cannot be reached is a problem, and the others count. */
+/**
+ * The sessions with them. A neighbour that cannot be reached is a problem, and the others count.
+ * One that BFD saw go down has no BGP session until BFD sees it again: GoBGP forgets its routes
+ * and takes those of others, soon after they have left VPP.
+ */
 export function planExternalPeers(
   facts: Facts,
   config: Config,
   uplink: Uplink,
   self: Node | undefined,
-): { readonly rows: BgpPeerRow[]; readonly problems: Problem[] } {
-  const rows: BgpPeerRow[] = [];
+): {
+  readonly rows: {
+    readonly bgpPeers: BgpPeerRow[];
+    readonly bfdSessions: BfdSessionRow[];
+    readonly natExclusions: NatExclusionRow[];
+  };
+  readonly problems: Problem[];
+} {
+  const bgpPeers: BgpPeerRow[] = [];
+  const bfdSessions: BfdSessionRow[] = [];
   const problems: Problem[] = [];
   const own = uplink.addresses.map((address) => address.ip);
   const taken = new Set<string>();
@@ -118,7 +133,16 @@ export function planExternalPeers(
       continue;
     }
     taken.add(address);
-    rows.push(
+    const bfd = planBfd(peer, uplink, localAddress);
+    if (typeof bfd === 'string') wrong('.bfd', bfd);
+    else if (bfd !== undefined) {
+      bfdSessions.push(bfd);
+      if (facts.bfdDown.get(address) === 'written') {
+        wrong('', `BFD says that ${address} is down; there is no BGP session until it is up`);
+        continue;
+      }
+    }
+    bgpPeers.push(
       peerRow({
         ...timesOf(config.bgp, peer),
         address,
@@ -138,7 +162,7 @@ export function planExternalPeers(
       }),
     );
   }
-  return { rows, problems };
+  return { rows: { bgpPeers, bfdSessions, natExclusions: unmasked(bfdSessions) }, problems };
 }
 
 function localFor({ localAddress, address, range }: BgpPeerConfig, own: readonly Ip[]) {

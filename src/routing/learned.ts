@@ -14,7 +14,8 @@ import { isOnLink, isOwnAddress } from './uplink.ts';
 
 /**
  * Best paths from BGP become routes: direct to a next hop in our subnet, through the node's
- * tunnel when the next hop is a node elsewhere, and by the gateway otherwise.
+ * tunnel when the next hop is a node elsewhere, and by the gateway otherwise. Next hops that BFD
+ * saw go down are left out without waiting for BGP; a route that has no other goes.
  */
 export const learnedRoutePlanner: Planner<Facts, ChangedKeys> = {
   name: 'learned routes',
@@ -24,7 +25,12 @@ export const learnedRoutePlanner: Planner<Facts, ChangedKeys> = {
     if (changed.config || changed.uplink || hasChanged(changed, 'way')) return 'all';
     const own = facts.config.get('config')?.nodeName ?? '';
     if (hasChanged(changed, 'pods', own)) return 'all';
-    return changed.learnedRoutes ?? [];
+    const { learnedRoutes, bfdDown } = changed;
+    if (bfdDown === undefined) return learnedRoutes ?? [];
+    const touched = new Set(learnedRoutes);
+    for (const [key, { nextHops }] of facts.learnedRoutes)
+      if (nextHops.some((nextHop) => bfdDown.has(nextHop))) touched.add(key);
+    return touched;
   },
   plan(facts, owner) {
     const learned = facts.learnedRoutes.get(owner);
@@ -34,13 +40,16 @@ export const learnedRoutePlanner: Planner<Facts, ChangedKeys> = {
     if (isOwnAddress(uplink, learned.prefix)) return emptyPlan;
     const ownCidrs = facts.nodes.get(config.nodeName)?.podCidrs ?? [];
     if (ownCidrs.includes(learned.prefix)) return emptyPlan;
+    const alive = learned.nextHops.filter((nextHop) => !facts.bfdDown.has(nextHop));
+    // The neighbour itself is a problem already (speaker.ts), and there may be very many routes.
+    if (alive.length === 0) return emptyPlan;
     const paths = distinct(
-      learned.nextHops.flatMap((nextHop) =>
+      alive.flatMap((nextHop) =>
         pathTo(facts, { uplink, config }, { prefix: learned.prefix, nextHop }),
       ),
     );
     if (paths.length === 0) {
-      const reason = `no way to next hop ${learned.nextHops.join(', ')}; the route is not used`;
+      const reason = `no way to next hop ${alive.join(', ')}; the route is not used`;
       return { rows: {}, problems: [{ object: `Route/${owner}`, field: 'nextHop', reason }] };
     }
     return {

@@ -26,10 +26,11 @@ export const speakerPlanner: Planner<Facts, ChangedKeys> = {
   owners: () => [owner],
   touched(facts, changed) {
     const own = facts.config.get('config')?.nodeName ?? '';
-    const { config, uplink, nodes, passwords, departure } = changed;
+    const { config, uplink, nodes, passwords, departure, bfdDown } = changed;
     // A neighbour may turn out to be a node.
     const node = nodes?.has(own) || hasChanged(changed, 'way');
-    return config || uplink || node || passwords || departure ? [owner] : [];
+    const any = config || uplink || node || passwords || departure || bfdDown;
+    return any ? [owner] : [];
   },
   plan(facts) {
     const config = facts.config.get('config');
@@ -45,13 +46,13 @@ export const speakerPlanner: Planner<Facts, ChangedKeys> = {
       const reason = 'a node without an IPv4 address needs a router id; BGP is off';
       return { rows: {}, problems: [{ object: 'config', field: 'bgp.routerId', reason }] };
     }
-    const { rows: bgpPeers, problems } = planExternalPeers(facts, config, uplink, self);
+    const { rows, problems } = planExternalPeers(facts, config, uplink, self);
     return {
       rows: {
         bgpServer: [server],
         bgpPolicies: planPolicies(facts, config, self, externalPeers(config, self)),
         bgpPaths: planPodPaths(self, addresses),
-        bgpPeers,
+        ...rows,
       },
       problems: [...own.problems, ...problems, ...orphans(own, config)],
     } satisfies Plan;

@@ -3,7 +3,9 @@ import { connectVpp, type VppConnection } from '../../native/vpp-api/client.ts';
 import { createBackoff } from '../core/backoff.ts';
 import { type Clock, sleep } from '../core/clock.ts';
 import type { AnyDriver, Target } from '../reconcile/driver.ts';
+import { type BfdNews, followBfd } from './bfd-states.ts';
 import { addressParts, neighbourParts } from './drivers/addresses.ts';
+import { bfdParts } from './drivers/bfd.ts';
 import { filterListParts, filterParts } from './drivers/filters.ts';
 import { interfaceParts, linkStateParts, tunnelStateParts } from './drivers/interfaces.ts';
 import { natExclusionParts, natParts, translationParts } from './drivers/nat.ts';
@@ -88,6 +90,8 @@ export interface VppTargetOptions {
   readonly clock: Clock;
   readonly signal: AbortSignal;
   readonly log?: (message: string, fields: Readonly<Record<string, unknown>>) => void;
+  /** What VPP says about BFD: all sessions with each connection, before anything is written. */
+  readonly onBfd?: (news: BfdNews) => void;
 }
 
 const reconnectFirstMs = 50;
@@ -161,6 +165,7 @@ function allDrivers(current: () => VppSession): AnyDriver[] {
     vppDriver('sessionPauses', current, sessionPauseParts),
     vppDriver('translations', current, translationParts),
     vppDriver('linkStates', current, linkStateParts),
+    vppDriver('bfdSessions', current, bfdParts),
   ];
 }
 
@@ -193,6 +198,7 @@ async function keepConnected(
         state.identity = {};
         renewChanged(state);
       });
+      if (options.onBfd !== undefined) await followBfd(connection, options.onBfd);
       backoff.reset();
       setSession(state, session);
       options.log?.('connected to VPP', {});

@@ -129,6 +129,11 @@ describe('metrics', () => {
     ]);
   });
 
+  it('has the state of each BFD session', async () => {
+    const text = await createMetrics(() => sampleView).registry.metrics();
+    assert.match(text, /^kvr_bfd_sessions\{peer="192.0.2.254",state="up"\} 1$/m);
+  });
+
   it('does without the sessions when GoBGP does not answer', async () => {
     const peers = () => Promise.reject(new Error('gobgpd does not answer'));
     const text = await createMetrics(() => ({ ...sampleView, peers })).registry.metrics();

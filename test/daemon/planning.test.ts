@@ -4,6 +4,7 @@ import { ip, prefix } from '../../src/core/ip.ts';
 import { planChanges } from '../../src/daemon/planning.ts';
 import { createDesired, type Desired } from '../../src/desired/desired.ts';
 import { stages } from '../../src/desired/table.ts';
+import { noBfd } from '../../src/model/bgp-config.ts';
 import { createStore, type FactKind, factKinds, type Store } from '../../src/model/store.ts';
 import { attachment, config, endpoint, node, pod, port, service, slice, uplink } from '../facts.ts';
 import { bgpConfig, peer } from '../routing/rig.ts';
@@ -148,6 +149,12 @@ const bgpCommit = fc.oneof(
     .record({ key: fc.constantFrom('d/a', 'd/b'), keep })
     .map(({ key, keep: kept }): Commit => ['heldDown', key, kept ? true : undefined]),
   fc
+    .record({
+      key: fc.constantFrom('192.0.2.253', '192.0.2.2'),
+      fact: fc.constantFrom('new', 'written', undefined),
+    })
+    .map(({ key, fact }): Commit => ['bfdDown', key, fact]),
+  fc
     .record({ digest: fc.constantFrom('x', 'y'), keep })
     .map(({ digest, keep: kept }): Commit => ['passwords', 'tor', kept ? digest : undefined]),
   fc
@@ -162,7 +169,11 @@ const bgpCommit = fc.oneof(
         aggregates: aggregated ? [prefix('10.96.0.0/16')] : [],
       };
       const key = password ? 'tor' : '';
-      const peers = [peer('a', { passwordKey: key }), peer('b', { address: ip('192.0.2.2') })];
+      const bfd = { ...noBfd, enabled: mesh };
+      const peers = [
+        peer('a', { passwordKey: key, bfd }),
+        peer('b', { address: ip('192.0.2.2'), bfd }),
+      ];
       return [
         'config',
         'config',

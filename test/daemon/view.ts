@@ -200,6 +200,7 @@ export const sampleView: DaemonView = {
     ],
     tables: [{ name: 'bgpPeers', added: 0, removed: 0, changed: 1 }],
   }),
+  bfdSessions: () => new Map([['192.0.2.254', 'up']]),
   trace: async (request) => ({
     steps: [{ at: 'translations', what: `${request.destination} to 10.244.1.2` }],
     verdict: `delivered to 10.244.1.2:${request.port}`,

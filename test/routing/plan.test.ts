@@ -337,4 +337,27 @@ describe('learnedRoutePlanner', () => {
     assert.deepEqual(plan.rows, {});
     assert.equal(plan.problems.length, 1);
   });
+
+  it('leaves out next hops that BFD saw go down, and takes them back', () => {
+    const store = cluster();
+    const key = '203.0.113.0/24';
+    const nextHops = ['192.0.2.253', '192.0.2.254'].map(ip);
+    store.commit('learnedRoutes', [[key, { prefix: prefix(key), nextHops }]]);
+    store.commit('learnedRoutes', [
+      ['203.0.114.0/24', { prefix: prefix('203.0.114.0/24'), nextHops: [ip('192.0.2.2')] }],
+    ]);
+    store.takeSnapshot();
+    const planned = () => {
+      const { facts, changed } = store.takeSnapshot();
+      const touched = learnedRoutePlanner.touched(facts, changed);
+      assert.deepEqual([...touched], [key]);
+      return lines(learnedRoutePlanner.plan(facts, key));
+    };
+    store.commit('bfdDown', [['192.0.2.253', 'new']]);
+    assert.deepEqual(planned(), [`routes: ${key} via 192.0.2.254 dev uplink`]);
+    store.commit('bfdDown', [['192.0.2.254', 'written']]);
+    assert.deepEqual(planned(), []);
+    store.commit('bfdDown', [['192.0.2.253', undefined]]);
+    assert.deepEqual(planned(), [`routes: ${key} via 192.0.2.253 dev uplink`]);
+  });
 });

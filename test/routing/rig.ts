@@ -2,7 +2,7 @@ import { ip, prefix } from '../../src/core/ip.ts';
 import type { Plan } from '../../src/desired/plan.ts';
 import { stages, type Table } from '../../src/desired/table.ts';
 import { tables } from '../../src/desired/tables.ts';
-import type { BgpPeerConfig } from '../../src/model/bgp-config.ts';
+import { type BgpPeerConfig, noBfd } from '../../src/model/bgp-config.ts';
 import type { Config } from '../../src/model/config.ts';
 import type { Labels, Node } from '../../src/model/facts.ts';
 import { createStore, type Store } from '../../src/model/store.ts';
@@ -53,6 +53,7 @@ export function peer(name: string, given: Partial<BgpPeerConfig> = {}): BgpPeerC
     maxPrefixes: 0,
     addPathReceive: false,
     addPathSend: 0,
+    bfd: noBfd,
     advertise: {
       podCidrs: true,
       services: true,

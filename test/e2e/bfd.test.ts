@@ -1,0 +1,3 @@
+import { testBfd } from './bfd-suite.ts';
+
+testBfd('embedded');
