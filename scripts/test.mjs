@@ -13,8 +13,8 @@ import {
   ensureModules,
   fail,
   findProgram,
-  testPackages,
   root,
+  testPackages,
 } from './setup.mjs';
 import { findVpp, startVpp, vppVersion } from './vpp.mjs';
 

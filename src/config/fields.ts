@@ -96,4 +96,7 @@ const communityField = z.string().transform((text, context): string => {
   return z.NEVER;
 });
 
-export const communities = z.array(communityField).max(listMax);
+/** A path must fit a message of 4,096 bytes (RFC 4271), with all that is added on its way. */
+const communitiesMax = 32;
+
+export const communities = z.array(communityField).max(communitiesMax);

@@ -38,6 +38,9 @@ export function parseCommunity(text: string): Parsed<string> {
   const bound = boundsOf(type, numbers);
   if (bound === undefined || !numbers.every((number, i) => number <= (bound[i] ?? 0)))
     return rejected(notOne(text));
+  // RFC 7300; the router marks its own paths by it (src/desired/markers.ts).
+  if (type === undefined && numbers.length === 3 && numbers[0] === u32)
+    return rejected(`${JSON.stringify(text)} is of AS ${u32}, which is reserved (RFC 7300)`);
   return parsed([...(type === undefined ? [] : [type]), ...numbers].join(':'));
 }
 

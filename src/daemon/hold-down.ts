@@ -31,6 +31,8 @@ export function watchHoldDown(options: {
   function release(service: string): void {
     timers.get(service)?.cancel();
     timers.delete(service);
+    // It is announced again; its next withdrawal counts.
+    histories.set(service, { announced: true, withdrawals: [] });
     store.commit('heldDown', [[service, undefined]]);
   }
 
@@ -38,8 +40,8 @@ export function watchHoldDown(options: {
     const config = facts.config.get('config');
     const service = facts.services.get(key);
     if (service === undefined || config === undefined) {
-      histories.delete(key);
       if (timers.has(key)) release(key);
+      histories.delete(key);
       return;
     }
     if (facts.heldDown.has(key)) return;

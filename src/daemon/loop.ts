@@ -126,12 +126,13 @@ async function run(
     state.roundStartMs = startMs;
     const snapshot = store.takeSnapshot();
     planChanges(desired, snapshot);
-    const { synced } = snapshot;
+    const { synced, facts } = snapshot;
+    const hasNode = facts.nodes.has(facts.config.get('config')?.nodeName ?? '');
     sessions.look();
     try {
       const result = await reconciler.round({
         signal,
-        mayDelete: (stage) => mayDelete(synced, stage),
+        mayDelete: (stage) => mayDelete(synced, stage, hasNode),
         mayPut: (stage, held) => mayPut(synced, stage, held),
       });
       state.lastRoundMs = clock.now();

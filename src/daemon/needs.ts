@@ -46,11 +46,16 @@ const putNeeds: Needs = {
  */
 const changeNeeds: Needs = {
   natInterfaces: [...always, 'services'],
+  // Bandwidths count endpoints.
+  bgpPaths: [...always, 'services', 'slices'],
 };
 
-/** Whether rows of a table may be deleted. */
-export function mayDelete(synced: Synced, stage: Stage): boolean {
-  return hasAll(synced, deleteNeeds[stage] ?? always);
+/**
+ * Whether rows of a table may be deleted. Without our own Node nobody knows what this speaker is:
+ * a Node that is deleted and registers again must not end all sessions.
+ */
+export function mayDelete(synced: Synced, stage: Stage, hasNode: boolean): boolean {
+  return (hasNode || !stage.startsWith('bgp')) && hasAll(synced, deleteNeeds[stage] ?? always);
 }
 
 /** Whether rows of a table may be written; `held`: where the target holds something already. */

@@ -1,3 +1,4 @@
+import { errorText } from '../core/error-text.ts';
 import { createDesired, type Desired } from '../desired/desired.ts';
 import type { Planner } from '../desired/plan.ts';
 import type { ChangedKeys, Facts, Snapshot } from '../model/store.ts';
@@ -32,17 +33,30 @@ export function planChanges(desired: Desired, snapshot: Snapshot): number {
     const owners =
       touched === 'all'
         ? new Set([...planner.owners(snapshot.facts), ...desired.ownersOf(planner.name)])
-        : touched;
-    for (const owner of owners) {
-      desired.put(
-        { name: planner.name, kind: planner.kind, rank },
-        owner,
-        planner.plan(snapshot.facts, owner),
-      );
-      planned++;
-    }
+        : new Set(touched);
+    for (const owner of owners) planOwner(desired, { ...planner, rank }, snapshot.facts, owner);
+    planned += owners.size;
   }
   return planned;
+}
+
+/**
+ * An object that no planner should choke on, and one did: it keeps what it has and everything else
+ * goes on. Dying would help nobody, because the next start would meet the same object.
+ */
+function planOwner(
+  desired: Desired,
+  { name, kind, rank, plan }: Planner<Facts, ChangedKeys> & { readonly rank: number },
+  facts: Facts,
+  owner: string,
+): void {
+  const planner = { name, kind, rank };
+  try {
+    desired.put(planner, owner, plan(facts, owner));
+  } catch (error) {
+    const reason = `cannot be planned and stays as it was, a defect of the router: ${errorText(error)}`;
+    desired.keep(planner, owner, { object: `${kind}/${owner}`, field: name, reason });
+  }
 }
 
 /** Everything that follows from the facts, planned from scratch: for a look at what would be. */

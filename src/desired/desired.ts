@@ -22,6 +22,8 @@ export interface PlannerId {
 export interface Desired {
   /** Replaces the plan of one owner. */
   put(planner: PlannerId, owner: string, plan: Plan): void;
+  /** Keeps the plan of one owner, which could not be planned again. */
+  keep(planner: PlannerId, owner: string, problem: Problem): void;
   row(table: Stage, key: string): unknown;
   keys(table: Stage): Iterable<string>;
   count(table: Stage): number;
@@ -62,6 +64,11 @@ export function createDesired(): Desired {
   };
   return {
     put: (planner, owner, plan) => putPlan(state, planner, owner, plan),
+    keep(planner, owner, problem) {
+      const owners = ownersOf(state, planner.name);
+      if (!owners.has(owner)) owners.set(owner, []);
+      state.problems.set(`${planner.name} ${owner}`, [problem]);
+    },
     row: (stage, key) => firstOf(state.claims.get(stage)?.get(key))?.row,
     keys: (stage) => state.claims.get(stage)?.keys() ?? [],
     claimsOn: (stage, key) => listOf(state.claims.get(stage)?.get(key)),
@@ -82,11 +89,7 @@ export function createDesired(): Desired {
 }
 
 function putPlan(state: State, { name, kind, rank }: PlannerId, owner: string, plan: Plan): void {
-  let owners = state.owned.get(name);
-  if (owners === undefined) {
-    owners = new Map();
-    state.owned.set(name, owners);
-  }
+  const owners = ownersOf(state, name);
   const keys: (readonly [Stage, string])[] = [];
   for (const stage of stages) {
     const rows = plan.rows[stage];
@@ -106,6 +109,15 @@ function putPlan(state: State, { name, kind, rank }: PlannerId, owner: string, p
   else owners.set(owner, keys);
   if (plan.problems.length === 0) state.problems.delete(`${name} ${owner}`);
   else state.problems.set(`${name} ${owner}`, plan.problems);
+}
+
+function ownersOf(state: State, planner: string) {
+  let owners = state.owned.get(planner);
+  if (owners === undefined) {
+    owners = new Map();
+    state.owned.set(planner, owners);
+  }
+  return owners;
 }
 
 function claim(state: State, stage: Stage, key: string, entry: Claim): void {

@@ -110,7 +110,7 @@ function readPeers(node: Node, read: Read, problems: Problem[]): readonly NodePe
 function parsePeerList(text: string): Parsed<readonly unknown[]> {
   let value: unknown;
   try {
-    value = parseYaml(text, { maxAliasCount: 0 });
+    value = parseYaml(text, { maxAliasCount: 0, logLevel: 'error' });
   } catch (error) {
     return rejected(`not YAML: ${error instanceof Error ? error.message.split('\n')[0] : ''}`);
   }
@@ -144,7 +144,11 @@ function readPeerColumns(read: Read): readonly unknown[] | undefined {
 function readPeer(entry: unknown, index: number): Parsed<NodePeer> {
   if (typeof entry !== 'object' || entry === null) return rejected('not a mapping');
   const fields = entry as Readonly<Record<string, unknown>>;
-  const text = (name: string) => (fields[name] === undefined ? '' : String(fields[name]));
+  const text = (name: string): string => {
+    const value = fields[name];
+    if (typeof value === 'string' || typeof value === 'number') return String(value);
+    return value === undefined || value === null ? '' : JSON.stringify(value);
+  };
   const address = parseIp(text('remoteip'));
   if (address === undefined)
     return rejected(`remoteip ${JSON.stringify(text('remoteip'))} is no IP address`);
@@ -234,16 +238,22 @@ function ipField(text: string): Parsed<Ip> {
     : parsed<Ip>(value);
 }
 
+/** Entries of a list in an annotation. */
+const listMax = 32;
+
 /** `a,b, c`: all or nothing. */
 export function parseList<T>(
   text: string,
   parse: (text: string) => Parsed<T>,
 ): Parsed<readonly T[]> {
+  const parts = text.split(',').map((one) => one.trim());
+  if (parts.length > listMax) return rejected(`more than ${listMax} entries`);
   const values: T[] = [];
-  for (const part of text.split(',').map((one) => one.trim())) {
+  for (const part of parts) {
+    if (part === '') continue;
     const value = parse(part);
     if (!value.ok) return value;
     values.push(value.value);
   }
-  return parsed<readonly T[]>(values);
+  return values.length === 0 ? rejected('it is empty') : parsed<readonly T[]>(values);
 }

@@ -18,6 +18,8 @@ export function planBfd(
   if (!enabled || peer.address === '') return undefined;
   if (!isOnLink(uplink, peer.address))
     return `${peer.address} is not on the uplink's wire; there is no BFD with it`;
+  if (uplink.addresses.some((own) => familyOf(own.ip) === 6))
+    return `the uplink has IPv6, with which VPP spoils BFD's packets; there is no BFD with ${peer.address}`;
   // What has another address of ours is masqueraded with the first one on its way out.
   const first = uplink.addresses.find((own) => familyOf(own.ip) === familyOf(local))?.ip;
   if (local !== first)
@@ -33,7 +35,7 @@ export function planBfd(
  *
  * That is enough without IPv6 on the uplink. A neighbour solicitation, too, is such a packet, and
  * nothing exempts it; it leaves a translation at flow number 0, which then spoils BFD's packets
- * (observed). Until VPP is mended, BFD on a node with both families does not stay up.
+ * (observed). Until VPP is mended, a node with IPv6 has no BFD.
  */
 export function unmasked(sessions: readonly BfdSessionRow[]): NatExclusionRow[] {
   return sessions.map(({ peer }) => ({ prefix: hostPrefix(peer) }));

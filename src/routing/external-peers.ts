@@ -102,14 +102,18 @@ export function planExternalPeers(
     readonly bfdSessions: BfdSessionRow[];
     readonly natExclusions: NatExclusionRow[];
   };
+  /** Those that have, or will have, a session: addresses first, then ranges. */
+  readonly accepted: readonly ExternalPeer[];
   readonly problems: Problem[];
 } {
+  const accepted: ExternalPeer[] = [];
   const bgpPeers: BgpPeerRow[] = [];
   const bfdSessions: BfdSessionRow[] = [];
   const problems: Problem[] = [];
   const own = uplink.addresses.map((address) => address.ip);
   const taken = new Set<string>();
-  for (const { config: peer, origin } of externalPeers(config, self)) {
+  for (const external of externalPeers(config, self)) {
+    const { config: peer, origin } = external;
     const address = peer.address === '' ? peer.range : peer.address;
     const wrong = (field: string, reason: string) =>
       problems.push({ object: origin.object, field: `${origin.field}${field}`, reason });
@@ -133,6 +137,7 @@ export function planExternalPeers(
       continue;
     }
     taken.add(address);
+    accepted.push(external);
     const bfd = planBfd(peer, uplink, localAddress);
     if (typeof bfd === 'string') wrong('.bfd', bfd);
     else if (bfd !== undefined) {
@@ -162,7 +167,16 @@ export function planExternalPeers(
       }),
     );
   }
-  return { rows: { bgpPeers, bfdSessions, natExclusions: unmasked(bfdSessions) }, problems };
+  return {
+    rows: { bgpPeers, bfdSessions, natExclusions: unmasked(bfdSessions) },
+    accepted: accepted.toSorted((a, b) => rankOf(a) - rankOf(b)),
+    problems,
+  };
+}
+
+/** Who has an address is meant before whoever calls from a range around it. */
+function rankOf({ config: { range } }: ExternalPeer): number {
+  return range === '' ? 0 : 1;
 }
 
 function localFor({ localAddress, address, range }: BgpPeerConfig, own: readonly Ip[]) {

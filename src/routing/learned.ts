@@ -38,6 +38,8 @@ export const learnedRoutePlanner: Planner<Facts, ChangedKeys> = {
     const config = facts.config.get('config');
     if (learned === undefined || uplink === undefined || config === undefined) return emptyPlan;
     if (isOwnAddress(uplink, learned.prefix)) return emptyPlan;
+    // The node's own default route stands; BGP's is used where there is none.
+    if (prefixLength(learned.prefix) === 0 && hasGateway(uplink, learned.prefix)) return emptyPlan;
     const ownCidrs = facts.nodes.get(config.nodeName)?.podCidrs ?? [];
     if (ownCidrs.includes(learned.prefix)) return emptyPlan;
     const alive = learned.nextHops.filter((nextHop) => !facts.bfdDown.has(nextHop));
@@ -86,6 +88,10 @@ function pathTo(
     interface: uplinkName,
     nextHop: gateway,
   }));
+}
+
+function hasGateway(uplink: Uplink, to: Prefix): boolean {
+  return uplink.gateways.some((gateway) => familyOf(gateway) === familyOf(to));
 }
 
 /** As the node itself would go there: its longest route wins, a default route is the shortest. */

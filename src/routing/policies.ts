@@ -7,6 +7,7 @@ import {
   type Ip,
   type Prefix,
   prefix,
+  prefixContains,
   prefixLength,
 } from '../core/ip.ts';
 import { peerMarker, podsMarker, servicesMarker } from '../desired/markers.ts';
@@ -34,21 +35,47 @@ export function planPolicies(
   peers: readonly ExternalPeer[],
 ): readonly BgpPolicyRow[] {
   const configs = peers.map((peer) => peer.config);
+  const mesh = meshInside(facts, config, self, configs);
   return [
     {
       direction: 'export',
       otherwise: 'reject',
-      statements: exportStatements(config, self, configs, departurePhase(facts, config, self)),
+      statements: exportStatements(
+        { config, self, mesh },
+        configs,
+        departurePhase(facts, config, self),
+      ),
     },
     {
       direction: 'import',
       otherwise: 'accept',
-      statements: importStatements(config, self, configs),
+      statements: importStatements({ config, self, mesh }, configs),
     },
   ];
 }
 
 type Target = Ip | Prefix;
+
+interface Site {
+  readonly config: Config;
+  readonly self: Node;
+  /** Nodes of the mesh that a range of dynamic neighbours would take for its own. */
+  readonly mesh: readonly Ip[];
+}
+
+function meshInside(
+  facts: Facts,
+  config: Config,
+  self: Node,
+  peers: readonly BgpPeerConfig[],
+): readonly Ip[] {
+  const ranges = peers.flatMap(({ range }) => (range === '' ? [] : [range]));
+  if (ranges.length === 0 || !config.bgp.nodeMesh) return [];
+  const nodes = [...facts.nodeOf].filter(([, node]) => node !== self.key).map(([ip]) => ip);
+  return nodes
+    .filter((ip) => ranges.some((range) => prefixContains(range, ip)))
+    .toSorted(compareText);
+}
 
 function targetOf(peer: BgpPeerConfig): Target[] {
   const target = peer.address === '' ? peer.range : peer.address;
@@ -56,26 +83,39 @@ function targetOf(peer: BgpPeerConfig): Target[] {
 }
 
 function exportStatements(
-  config: Config,
-  self: Node,
+  { config, self, mesh }: Site,
   peers: readonly BgpPeerConfig[],
   phase: DeparturePhase,
 ): BgpStatement[] {
-  const own = nodeBgp(self);
   const markers = [
     ...new Set([podsMarker, servicesMarker, ...peers.map((peer) => peerMarker(peer.name))]),
   ].toSorted();
-  const statements = peers.flatMap((peer) => exportsTo(peer, config, self, markers, phase));
-  statements.push({
+  const toNodes = statementsToNodes(self, markers);
+  // Before the ranges around them, which would speak for them otherwise.
+  const first = mesh.length === 0 ? [] : toNodes.map((one) => ({ ...one, ...toMesh(one, mesh) }));
+  const nothingElse = { name: 'nothing else to nodes in ranges', peers: mesh, accept: false };
+  return [
+    ...first,
+    ...(mesh.length === 0 ? [] : [nothingElse]),
+    ...peers.flatMap((peer) => exportsTo(peer, config, self, markers, phase)),
+    ...toNodes,
+  ];
+}
+
+function statementsToNodes(self: Node, markers: readonly string[]): BgpStatement[] {
+  const pods: BgpStatement = {
     name: 'pods to nodes',
     communities: [podsMarker],
     routeType: 'local',
     accept: true,
     removeCommunities: markers,
-  });
-  if (own.reflector !== undefined)
-    statements.push({ name: 'reflected', routeType: 'internal', accept: true });
-  return statements;
+  };
+  if (nodeBgp(self).reflector === undefined) return [pods];
+  return [pods, { name: 'reflected', routeType: 'internal', accept: true }];
+}
+
+function toMesh(statement: BgpStatement, mesh: readonly Ip[]) {
+  return { name: `${statement.name}, in ranges`, peers: mesh };
 }
 
 function exportsTo(
@@ -98,7 +138,6 @@ function exportsTo(
     removeCommunities,
     ...(advertise.med === undefined ? {} : { med: advertise.med }),
     ...(prepend === undefined ? {} : { prepend }),
-    ...(advertise.nextHop === '' ? {} : { nextHop: advertise.nextHop }),
   };
   const preference = advertise.localPreference;
   const withAttributes = (communities: readonly string[], localPreference: number | undefined) => ({
@@ -108,7 +147,7 @@ function exportsTo(
   const statements: BgpStatement[] = [];
   if (advertise.services && phase !== 'gone') {
     const leaving = phase === 'graceful';
-    statements.push({
+    const services: BgpStatement = {
       name: `services to ${peer.name}`,
       communities: [servicesMarker, peerMarker(peer.name)].toSorted(),
       ...common,
@@ -117,17 +156,39 @@ function exportsTo(
         leaving ? [...added, gracefulShutdown] : added,
         leaving ? leastPreference : preference,
       ),
-    });
+    };
+    statements.push(...withNextHop(peer, services));
   }
-  if (advertise.podCidrs && config.bgp.advertise.podCidrs)
-    statements.push({
+  if (advertise.podCidrs && config.bgp.advertise.podCidrs) {
+    const pods: BgpStatement = {
       name: `pods to ${peer.name}`,
       communities: [podsMarker],
       ...common,
       ...withAttributes(added, preference),
-    });
+    };
+    statements.push(...withNextHop(peer, pods));
+  }
   statements.push({ name: `nothing else to ${peer.name}`, peers: targets, accept: false });
   return statements;
+}
+
+/** All prefixes of a family. */
+const allOf: { readonly [F in 4 | 6]: PrefixFilter } = {
+  4: { prefix: prefix('0.0.0.0/0'), min: 0, max: 32 },
+  6: { prefix: prefix('::/0'), min: 0, max: 128 },
+};
+
+/**
+ * Another next hop, for the paths of its own family: one of the other would lead nowhere. `self`
+ * is our end of the session, so of the family of the neighbour's address.
+ */
+function withNextHop(peer: BgpPeerConfig, statement: BgpStatement): BgpStatement[] {
+  const { nextHop } = peer.advertise;
+  if (nextHop === '') return [statement];
+  const end = nextHop === 'self' ? targetOf(peer)[0] : nextHop;
+  if (end === undefined) return [statement];
+  const name = `${statement.name} by ${nextHop}`;
+  return [{ ...statement, name, prefixes: [allOf[familyOf(end)]], nextHop }, statement];
 }
 
 function prependOf({ advertise }: BgpPeerConfig, config: Config, self: Node) {
@@ -138,8 +199,7 @@ function prependOf({ advertise }: BgpPeerConfig, config: Config, self: Node) {
 }
 
 function importStatements(
-  config: Config,
-  self: Node,
+  { config, self, mesh }: Site,
   peers: readonly BgpPeerConfig[],
 ): BgpStatement[] {
   const mine = nodeBgp(self).importReject.map(within);
@@ -147,6 +207,7 @@ function importStatements(
     ...byFamily(oursOf(config, self), { name: 'ours', accept: false }),
     ...byFamily(mine, { name: 'rejected by the node', accept: false }),
   ];
+  if (mesh.length > 0) statements.push({ name: 'from nodes in ranges', peers: mesh, accept: true });
   for (const [rules, targets] of groupByRules(config, peers))
     statements.push(...importsFrom(rules, targets));
   return statements;
@@ -156,15 +217,20 @@ function importStatements(
 function groupByRules(
   config: Config,
   peers: readonly BgpPeerConfig[],
-): ReadonlyMap<ImportConfig, Target[]> {
-  const groups = new Map<ImportConfig, Target[]>();
+): readonly (readonly [ImportConfig, Target[]])[] {
+  const [addresses, ranges] = [
+    new Map<ImportConfig, Target[]>(),
+    new Map<ImportConfig, Target[]>(),
+  ];
   for (const peer of peers) {
+    const groups = peer.range === '' ? addresses : ranges;
     const rules = peer.import ?? config.bgp.import;
     const group = groups.get(rules);
     if (group === undefined) groups.set(rules, targetOf(peer));
     else group.push(...targetOf(peer));
   }
-  return groups;
+  // Who has an address is judged before the range around it.
+  return [...addresses, ...ranges];
 }
 
 const everything: readonly PrefixFilter[] = [

@@ -10,7 +10,7 @@ import type { Config } from '../model/config.ts';
 import type { Node } from '../model/facts.ts';
 import { hasChanged } from '../model/node-parts.ts';
 import type { ChangedKeys, Facts } from '../model/store.ts';
-import { externalPeers, planExternalPeers } from './external-peers.ts';
+import { planExternalPeers } from './external-peers.ts';
 import { planPolicies } from './policies.ts';
 
 /** The one owner of what this node's BGP speaker is. */
@@ -46,12 +46,17 @@ export const speakerPlanner: Planner<Facts, ChangedKeys> = {
       const reason = 'a node without an IPv4 address needs a router id; BGP is off';
       return { rows: {}, problems: [{ object: 'config', field: 'bgp.routerId', reason }] };
     }
-    const { rows, problems } = planExternalPeers(facts, config, uplink, self);
+    const { rows, accepted, problems } = planExternalPeers(facts, config, uplink, self);
     return {
       rows: {
         bgpServer: [server],
-        bgpPolicies: planPolicies(facts, config, self, externalPeers(config, self)),
+        bgpPolicies: planPolicies(facts, config, self, accepted),
         bgpPaths: planPodPaths(self, addresses),
+        // What nobody has of it must not follow the default route back to whom we told of it.
+        routes: config.bgp.advertise.aggregates.map((prefix) => ({
+          prefix,
+          paths: [{ kind: 'reject' as const }],
+        })),
         ...rows,
       },
       problems: [...own.problems, ...problems, ...orphans(own, config)],

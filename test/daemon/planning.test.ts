@@ -289,6 +289,32 @@ describe('planning', () => {
     );
   });
 
+  it('an object that cannot be planned keeps what it has, and the others go on', () => {
+    const store = createStore();
+    commit(store, ['config', 'config', config]);
+    commit(store, ['uplink', 'uplink', uplink]);
+    commit(store, ['services', 'd/a', service('d/a')]);
+    const desired = createDesired();
+    planChanges(desired, store.takeSnapshot());
+    const before = rows(desired);
+    const broken = {
+      ...service('d/a'),
+      get ports(): never {
+        throw new Error('boom');
+      },
+    };
+    commit(store, ['services', 'd/a', broken]);
+    commit(store, ['services', 'd/b', service('d/b', { clusterIps: [ip('10.96.0.9')] })]);
+    planChanges(desired, store.takeSnapshot());
+    assert.ok(desired.row('translations', '10.96.0.9 80 TCP'));
+    assert.match(problems(desired).join(), /Service\/d\/a services cannot be planned.*boom/);
+    commit(store, ['services', 'd/a', service('d/a')]);
+    commit(store, ['services', 'd/b', undefined]);
+    planChanges(desired, store.takeSnapshot());
+    assert.deepEqual(rows(desired), before);
+    assert.deepEqual(problems(desired), []);
+  });
+
   it('one endpoint change plans the Service and its routes, however many Services there are', () => {
     const store = createStore();
     commit(store, ['config', 'config', config]);

@@ -148,6 +148,16 @@ describe('advertisementPlanner', () => {
     assert.ok(none?.every((one) => !one.startsWith('lb:')));
   });
 
+  it('refuses the marks of the router, and more than a message holds', () => {
+    for (const list of ['4294967295:1:1', Array.from({ length: 33 }, (_, i) => `1:${i}`).join()]) {
+      const { rows, problems } = plan({
+        annotations: { 'kube-vpp-router.io/bgp.communities': list },
+      });
+      assert.deepEqual(rows.bgpPaths?.[0]?.communities, [servicesMarker]);
+      assert.equal(problems.length, 1);
+    }
+  });
+
   it('keeps a Service withdrawn that is held down', () => {
     const store = world({});
     store.commit('heldDown', [['d/s', true]]);

@@ -3,12 +3,16 @@ import { ip, prefix } from '../../src/core/ip.ts';
 import { type BfdConfig, noBfd } from '../../src/model/bgp-config.ts';
 import type { Node } from '../../src/model/facts.ts';
 import { speakerPlanner } from '../../src/routing/speaker.ts';
+import { uplink } from '../facts.ts';
 import { annotated, bgpConfig, lines, nodesOf, peer } from './rig.ts';
 
 const bfd: BfdConfig = { enabled: true, minTxMs: 100, minRxMs: 200, multiplier: 4 };
 
 function planOf(peers: readonly ReturnType<typeof peer>[], self: Partial<Node> = {}) {
   const store = nodesOf(bgpConfig({ peers }), self);
+  // With IPv6 on the uplink VPP spoils BFD's packets.
+  const addresses = uplink.addresses.filter((own) => own.length === 24);
+  store.replace('uplink', new Map([['uplink', { ...uplink, addresses }]]));
   const bgp = (down: readonly string[] = [], fact: 'new' | 'written' = 'written') => {
     store.commit(
       'bfdDown',
@@ -28,21 +32,28 @@ describe('BFD with neighbours', () => {
     const peers = [
       peer('a', { bfd }),
       peer('b', { address: ip('192.0.2.252') }),
-      peer('c', { address: ip('2001:db8::c'), bfd: { ...noBfd, enabled: true } }),
+      peer('c', { address: ip('192.0.2.251'), bfd: { ...noBfd, enabled: true } }),
     ];
     assert.deepEqual(planOf(peers)(), {
       rows: [
         // VPP would masquerade its own BFD packets.
         'natExclusions: 192.0.2.253/32',
-        'natExclusions: 2001:db8::c/128',
+        'natExclusions: 192.0.2.251/32',
         'bfdSessions: 192.0.2.253 from 192.0.2.1 dev uplink tx 100 ms rx 200 ms x4',
-        'bfdSessions: 2001:db8::c from 2001:db8::1 dev uplink tx 300 ms rx 300 ms x3',
+        'bfdSessions: 192.0.2.251 from 192.0.2.1 dev uplink tx 300 ms rx 300 ms x3',
         'bgpPeers: 192.0.2.253 AS 65001 peer/a',
         'bgpPeers: 192.0.2.252 AS 65001 peer/b',
-        'bgpPeers: 2001:db8::c AS 65001 peer/c',
+        'bgpPeers: 192.0.2.251 AS 65001 peer/c',
       ],
       problems: [],
     });
+  });
+
+  it('has none on a node with IPv6, whose BFD packets VPP spoils', () => {
+    const plan = speakerPlanner.plan(nodesOf(bgpConfig({ peers: [peer('a', { bfd })] })).facts, '');
+    assert.equal(plan.rows.bfdSessions?.length, 0);
+    assert.equal(plan.rows.bgpPeers?.length, 1);
+    assert.match(plan.problems[0]?.reason ?? '', /the uplink has IPv6/);
   });
 
   it('has none with those that VPP could not reach, and says so; BGP goes on', () => {

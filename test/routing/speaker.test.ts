@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
+import fc from 'fast-check';
 import { ip, prefix } from '../../src/core/ip.ts';
+import { evaluatePolicy } from '../../src/desired/bgp-policy.ts';
 import { podsMarker, servicesMarker } from '../../src/desired/markers.ts';
 import type { BgpPeerRow, BgpStatement } from '../../src/desired/rows.ts';
 import type { BgpConfig } from '../../src/model/bgp-config.ts';
@@ -236,6 +238,96 @@ describe('the export policy', () => {
     store.commit('departure', [['departure', { isOver: false }]]);
     const [first] = planOf(store).rows.bgpPolicies?.[0]?.statements ?? [];
     assert.deepEqual(first?.addCommunities, ['65535:0']);
+  });
+});
+
+describe('neighbours from a range around nodes', () => {
+  const lab = peer('lab', {
+    address: '',
+    range: prefix('192.0.2.0/24'),
+    import: { ...config.bgp.import, default: 'reject' },
+    advertise: { ...peer('x').advertise, podCidrs: false },
+  });
+  const node2 = ip('192.0.2.2');
+  const store = nodesOf(bgpConfig({ peers: [lab, peer('tor')] }));
+  const policy = (direction: 'import' | 'export') =>
+    planOf(store).rows.bgpPolicies?.find((row) => row.direction === direction);
+  const judged = (to: string, communities: readonly string[]) => {
+    const row = policy('export');
+    assert.ok(row);
+    const path = {
+      prefix: prefix('10.244.1.0/24'),
+      nextHop: ip('192.0.2.1'),
+      communities,
+      localPreference: undefined,
+      med: undefined,
+      asPath: [],
+      routeType: 'local' as const,
+    };
+    return evaluatePolicy(row, path, { address: ip(to), localAddress: ip('192.0.2.1') });
+  };
+
+  it('do not change what nodes hear', () => {
+    assert.equal(judged('192.0.2.2', [podsMarker]).accept, true);
+    assert.equal(judged('192.0.2.2', [servicesMarker]).accept, false);
+  });
+
+  it('do not change what nodes may tell', () => {
+    const [ours, nodes] = policy('import')?.statements ?? [];
+    assert.equal(ours?.accept, false);
+    assert.deepEqual([nodes?.peers, nodes?.accept], [[node2], true]);
+  });
+
+  it('do not speak for a neighbour with an address of its own', () => {
+    assert.equal(judged('192.0.2.253', [podsMarker]).accept, true);
+    assert.equal(judged('192.0.2.99', [podsMarker]).accept, false);
+    assert.equal(judged('192.0.2.99', [servicesMarker]).accept, true);
+  });
+});
+
+describe('what was left out', () => {
+  it('has no say in the policies', () => {
+    const peers = [
+      peer('node', { address: ip('192.0.2.2') }),
+      peer('secret', { passwordKey: 'missing' }),
+    ];
+    const names = statements('export', { peers }).map((one) => one.name);
+    assert.deepEqual(names, ['pods to nodes']);
+  });
+
+  it('is judged whatever an annotation holds, and never throws', () => {
+    fc.assert(
+      fc.property(fc.jsonValue(), fc.string(), (value, text) => {
+        for (const peers of [
+          JSON.stringify(value),
+          JSON.stringify([value, { remoteip: value }]),
+          text,
+        ])
+          speaker({}, annotated({ 'kube-router.io/peers': peers }));
+      }),
+    );
+    speaker({}, annotated({ 'kube-router.io/peers': '[{remoteip: {toString: 1}}]' }));
+  });
+});
+
+describe('an aggregate', () => {
+  it('sends nothing back to where it came from', () => {
+    const advertise = { ...config.bgp.advertise, aggregates: [prefix('203.0.113.0/24')] };
+    assert.ok(lines(speaker({ advertise })).includes('routes: 203.0.113.0/24 reject'));
+  });
+});
+
+describe('another next hop', () => {
+  it('is for the paths of its own family', () => {
+    const peers = [peer('a', { advertise: { ...peer('a').advertise, nextHop: 'self' } })];
+    const found = statements('export', { peers }).filter((one) => one.name.startsWith('services'));
+    assert.deepEqual(
+      found.map((one) => [one.nextHop, one.prefixes?.[0]?.prefix]),
+      [
+        ['self', '0.0.0.0/0'],
+        [undefined, undefined],
+      ],
+    );
   });
 });
 
