@@ -299,7 +299,7 @@ describe('planning', () => {
     const before = rows(desired);
     const broken = {
       ...service('d/a'),
-      get ports(): never {
+      get internalTrafficPolicy(): never {
         throw new Error('boom');
       },
     };
