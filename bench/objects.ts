@@ -54,7 +54,7 @@ function specOf(kind: Kind): object {
         externalTrafficPolicy: 'Local',
       };
     case 'affinity':
-      return { type: 'NodePort', sessionAffinity: 'ClientIP' };
+      return { type: 'ClusterIP', sessionAffinity: 'ClientIP' };
   }
 }
 

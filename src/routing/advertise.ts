@@ -47,6 +47,7 @@ export const advertisementPlanner: Planner<Facts, ChangedKeys> = {
     const service = facts.services.get(owner);
     const config = facts.config.get('config');
     if (service === undefined || config === undefined || !config.bgp.enabled) return emptyPlan;
+    if (hasNoWish(config.bgp.advertise, service)) return emptyPlan;
     const read = readWishes(facts, config, service);
     if (read.kinds.size === 0 && read.problems.length === 0) return emptyPlan;
     const rows = decide(facts, config, service, read).flatMap(({ row }) => row ?? []);
@@ -92,6 +93,14 @@ const flags: readonly (readonly [AddressKind, keyof AdvertiseConfig, string])[] 
   ['ExternalIP', 'externalIps', 'externalip'],
   ['LoadBalancer', 'loadBalancerIps', 'loadbalancerip'],
 ];
+
+/** Nearly every Service of most clusters. */
+function hasNoWish(advertise: AdvertiseConfig, { annotations }: Service): boolean {
+  if (flags.some(([, flag]) => advertise[flag] === true)) return false;
+  for (const name in annotations)
+    if (name.startsWith(kubeRouter) || name.startsWith(ours)) return false;
+  return true;
+}
 
 function readWishes(facts: Facts, config: Config, service: Service): Wishes {
   const problems: Problem[] = [];
