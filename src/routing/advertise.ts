@@ -24,7 +24,7 @@ import { hasChanged } from '../model/node-parts.ts';
 import { endpointsOfPort } from '../model/service-endpoints.ts';
 import type { ChangedKeys, Facts } from '../model/store.ts';
 import { externalPeers, matches } from './external-peers.ts';
-import { poolBgpOf } from './pool-of.ts';
+import { poolOf } from './pool-of.ts';
 
 /** Addresses of Services become paths that this node announces. One owner is one Service. */
 export const advertisementPlanner: Planner<Facts, ChangedKeys> = {
@@ -127,10 +127,16 @@ function readWishes(facts: Facts, config: Config, service: Service): Wishes {
     else if (said === undefined && advertise[flag] === true && selected)
       kinds.set(kind, `bgp.advertise.${flag}`);
   }
-  const pool = poolBgpOf(config, service);
+  const of = poolOf(config, service);
+  const pool = of?.bgp;
   const own = read(`${ours}communities`, (text) => parseList(text, parseCommunity)) ?? [];
   const named = read(`${ours}peers`, (text) => parseList(text, parsed<string>));
   const peers = named ?? (pool?.peers.length ? pool.peers : undefined);
+  // Whose word it is, and who has to mend it.
+  const origin =
+    named === undefined
+      ? { object: 'config', field: `loadBalancer.pools[${of?.name}].bgp.peers` }
+      : { object: `Service/${service.key}`, field: `metadata.annotations[${ours}peers]` };
   return {
     kinds,
     communities: [...advertise.communities, ...(pool?.communities ?? []), ...own],
@@ -139,7 +145,7 @@ function readWishes(facts: Facts, config: Config, service: Service): Wishes {
       pool?.localPreference ??
       advertise.localPreference,
     med: read(`${ours}med`, parseU32) ?? pool?.med ?? advertise.med,
-    peers: peers === undefined ? undefined : knownPeers(facts, config, service, peers, problems),
+    peers: peers === undefined ? undefined : knownPeers(facts, config, peers, origin, problems),
     problems,
   };
 }
@@ -160,8 +166,8 @@ function parseU32(text: string): Parsed<number> {
 function knownPeers(
   facts: Facts,
   config: Config,
-  service: Service,
   names: readonly string[],
+  origin: Pick<Problem, 'object' | 'field'>,
   problems: Problem[],
 ): readonly string[] {
   const mine = externalPeers(config, facts.nodes.get(config.nodeName)).map(
@@ -170,8 +176,7 @@ function knownPeers(
   for (const name of names)
     if (!mine.includes(name) && !config.bgp.peers.some((peer) => peer.name === name))
       problems.push({
-        object: `Service/${service.key}`,
-        field: `metadata.annotations[${ours}peers]`,
+        ...origin,
         reason: `there is no neighbour ${JSON.stringify(name)} in bgp.peers`,
       });
   return names.filter((name) => mine.includes(name));

@@ -4,6 +4,7 @@ import type { Config, PoolBgpConfig } from '../model/config.ts';
 import type { Service } from '../model/facts.ts';
 
 interface Pool {
+  readonly name: string;
   readonly ranges: readonly AddressRange[];
   readonly bgp: PoolBgpConfig;
 }
@@ -15,6 +16,7 @@ function poolsOf(config: Config): readonly Pool[] {
   let pools = known.get(config);
   if (pools === undefined) {
     pools = config.loadBalancer.pools.map((pool) => ({
+      name: pool.name,
       ranges: pool.addresses.flatMap((text) => {
         const range = parseRange(text);
         return range.ok ? [range.value] : [];
@@ -26,12 +28,12 @@ function poolsOf(config: Config): readonly Pool[] {
   return pools;
 }
 
-/** How the pool that a Service's address is of wants it announced; undefined: it is of none. */
-export function poolBgpOf(config: Config, service: Service): PoolBgpConfig | undefined {
+/** The pool that a Service's address is of, and how it wants it announced. */
+export function poolOf(config: Config, service: Service): Pool | undefined {
   const pools = poolsOf(config);
   const address = service.ingress[0]?.ip;
   if (address === undefined || pools.length === 0) return undefined;
-  return pools.find((pool) => isIn(pool, address))?.bgp;
+  return pools.find((pool) => isIn(pool, address));
 }
 
 function isIn({ ranges }: Pool, address: Ip): boolean {

@@ -1,4 +1,4 @@
-import { familyOf, type Ip } from '../core/ip.ts';
+import { compareText, familyOf, type Ip } from '../core/ip.ts';
 import type { Problem } from '../core/problem.ts';
 import { pathRow } from '../desired/bgp.ts';
 import { podsMarker } from '../desired/markers.ts';
@@ -72,7 +72,9 @@ function planServer(
   const first = addresses.find((address) => familyOf(address) === 4);
   const routerId = config.bgp.routerId === '' ? first : (config.bgp.routerId as Ip);
   if (routerId === undefined) return undefined;
-  const configured = config.bgp.listenAddresses.length > 0 ? config.bgp.listenAddresses : addresses;
+  // In one order: the kernel's own says nothing.
+  const all = addresses.toSorted(compareText);
+  const configured = config.bgp.listenAddresses.length > 0 ? config.bgp.listenAddresses : all;
   return {
     asn: own.asn ?? config.bgp.asn,
     routerId,
