@@ -38,6 +38,8 @@ export interface GobgpClient extends AsyncDisposable {
   ): Promise<readonly T[]>;
   /** Neighbours from inside ranges, too, as long as their sessions last. */
   listPeers(signal: AbortSignal): Promise<readonly PeerState[]>;
+  /** The same without counts of what they were sent (`advertised` is 0): much cheaper. */
+  listSessions(signal: AbortSignal): Promise<readonly PeerState[]>;
   /** At most `pathsPerMessage` in a message; an error says nothing about which path it was. */
   applyPaths(changes: readonly PathChange[], signal: AbortSignal): Promise<void>;
   /** The paths of the global table that came through the API. */
@@ -114,7 +116,14 @@ export function createGobgpClient(options: {
     listPeers: (signal) =>
       list(
         'ListPeer',
-        (d) => d.listPeers(),
+        (d) => d.listPeers(true),
+        (d) => d.decodePeer,
+        signal,
+      ),
+    listSessions: (signal) =>
+      list(
+        'ListPeer',
+        (d) => d.listPeers(false),
         (d) => d.decodePeer,
         signal,
       ),

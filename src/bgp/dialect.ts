@@ -38,7 +38,8 @@ export interface Dialect {
   /** AddPeer and UpdatePeer. */
   peer(row: BgpPeerRow, context: PeerContext): Uint8Array;
   deletePeer(address: Ip | Prefix): Uint8Array;
-  listPeers(): Uint8Array;
+  /** `advertised`: count what is sent to each, which takes GoBGP a while. */
+  listPeers(advertised: boolean): Uint8Array;
   decodePeer(reply: Uint8Array): PeerState | undefined;
   /** A soft reset: paths are sent or judged again, the session stays. */
   resetPeer(address: Ip, direction: Direction): Uint8Array;
@@ -168,8 +169,8 @@ function createPeerPart(messages: Messages, first: 0 | 1) {
     peer: (row: BgpPeerRow, context: PeerContext) =>
       messages.PeerRequest.encode({ peer: peerOf(row, context, first) }).finish(),
     deletePeer: (address: Ip | Prefix) => messages.DeletePeerRequest.encode({ address }).finish(),
-    listPeers: () =>
-      messages.ListPeerRequest.encode({ address: '', enableAdvertised: true }).finish(),
+    listPeers: (advertised: boolean) =>
+      messages.ListPeerRequest.encode({ address: '', enableAdvertised: advertised }).finish(),
     decodePeer(reply: Uint8Array) {
       const peer = messages.ListPeerResponse.decode(reply).peer;
       return peer === undefined ? undefined : stateOf(peer, first);

@@ -12,6 +12,11 @@ import { groupName, isRange, type PeerContext } from './peer-codec.ts';
 /** The password of a key; undefined when there is none. */
 export type PasswordOf = (key: string) => string | undefined;
 
+export interface PeerDriver extends Driver<BgpPeerRow> {
+  /** Takes a neighbour back that GoBGP shut down because it exceeded its prefix limit. */
+  takeBack(address: Ip, signal: AbortSignal): Promise<void>;
+}
+
 /**
  * Neighbours and ranges of neighbours.
  *
@@ -20,13 +25,14 @@ export type PasswordOf = (key: string) => string | undefined;
  * of a password) is not worth a session: it is written when the peer is added, a later change
  * stays here.
  */
-export function createPeerDriver(client: GobgpClient, passwordOf: PasswordOf): Driver<BgpPeerRow> {
+export function createPeerDriver(client: GobgpClient, passwordOf: PasswordOf): PeerDriver {
   const latest = new Map<string, BgpPeerRow>();
   const ranges = createRanges(client);
+  const inTurn = createTurns();
 
   async function put({ key, from, to }: Change<BgpPeerRow>, signal: AbortSignal): Promise<void> {
     if (to === undefined) return remove(key as Ip | Prefix, signal);
-    const update = from === undefined ? 'session' : peerUpdate(from, to);
+    const update = from === undefined ? 'session' : await updateOf(from, to, signal);
     if (update !== 'nothing') {
       const context = await contextOf(to, signal);
       if (update === 'hitless') await client.call('UpdatePeer', (d) => d.peer(to, context), signal);
@@ -36,6 +42,19 @@ export function createPeerDriver(client: GobgpClient, passwordOf: PasswordOf): D
       }
     }
     latest.set(key, to);
+  }
+
+  /** A neighbour that exceeded its limit is lost until it is put anew: another limit does that. */
+  async function updateOf(from: BgpPeerRow, to: BgpPeerRow, signal: AbortSignal) {
+    const update = peerUpdate(from, to);
+    if (update !== 'hitless' || from.maxPrefixes === to.maxPrefixes) return update;
+    return (await isShut(to.address, signal)) ? 'session' : update;
+  }
+
+  /** True when it exceeded its prefix limit and GoBGP shut it down. */
+  async function isShut(address: Ip | Prefix, signal: AbortSignal): Promise<boolean> {
+    const peers = await client.listSessions(signal);
+    return peers.some((peer) => peer.row.address === address && peer.overLimit);
   }
 
   /** Throws when there is no password under the key: a session without it is not wanted. */
@@ -93,7 +112,30 @@ export function createPeerDriver(client: GobgpClient, passwordOf: PasswordOf): D
         return { key, row: same ? known : row };
       });
     },
-    apply: (changes, signal) => eachInTurn(changes, (change) => put(change, signal)),
+    apply: (changes, signal) => inTurn(() => eachInTurn(changes, (change) => put(change, signal))),
+    takeBack: (address, signal) =>
+      inTurn(async () => {
+        const peers = await client.listSessions(signal);
+        const peer = peers.find(({ row }) => row.address === address);
+        if (peer?.overLimit !== true) return;
+        const row = latest.get(address) ?? peer.row;
+        const context = await contextOf(row, signal);
+        // GoBGP 4 keeps its routes as those of a graceful restart, and counts them with the next
+        // session's: only a neighbour that is put anew has room.
+        await remove(address, signal);
+        await add(row, context, signal);
+        latest.set(address, row);
+      }),
+  };
+}
+
+/** One after the other: the next begins when the one before has ended, well or not. */
+function createTurns() {
+  let last: Promise<unknown> = Promise.resolve();
+  return <T>(work: () => Promise<T>): Promise<T> => {
+    const next = last.then(work, work);
+    last = next;
+    return next;
   };
 }
 

@@ -7,6 +7,7 @@ import type { Log } from './log.ts';
 import type { SessionState } from './peer-codec.ts';
 import { createPeerDriver, type PasswordOf } from './peer-driver.ts';
 import { createPolicyDriver } from './policy-driver.ts';
+import { keepSecondChances } from './second-chance.ts';
 import { createEnds, type Ends, guessReason } from './session-ends.ts';
 
 /**
@@ -58,14 +59,18 @@ export function createGobgpTarget(options: {
   const stop = new AbortController();
   const signal = AbortSignal.any([options.signal, stop.signal]);
   const current = createSession();
+  const peers = createPeerDriver(client, passwordOf);
   const drivers = [
     createServerDriver(client, current.renew),
     createPolicyDriver(client),
     createPathDriver(client),
-    createPeerDriver(client, passwordOf),
+    peers,
   ];
   const ends = createEnds();
-  const running = keepSession({ client, clock, log, signal, current, ends });
+  const running = Promise.all([
+    keepSession({ client, clock, log, signal, current, ends }),
+    keepSecondChances({ client, peers, clock, log, signal }),
+  ]);
 
   return {
     name: 'gobgp',

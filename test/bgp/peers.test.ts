@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
 import { createPeerDriver, peerUpdate } from '../../src/bgp/peer-driver.ts';
+import { keepSecondChances } from '../../src/bgp/second-chance.ts';
+import { realClock } from '../../src/core/clock.ts';
 import { ip, prefix } from '../../src/core/ip.ts';
 import { passwordDigest } from '../../src/core/password-digest.ts';
 import { pathRow, peerRow } from '../../src/desired/bgp.ts';
@@ -10,6 +12,7 @@ import {
   attachSpeaker,
   nodePeerRow,
   pathRows,
+  quiet,
   type Speaker,
   serverRows,
   startSpeaker,
@@ -223,6 +226,59 @@ for (const version of [3, 4] as const) {
       assert.match(status?.lastError ?? '', /prefix|notification/i);
       assert.equal(status?.flaps, 1);
       assert.equal(a.learned().length, 0);
+    });
+
+    for (const gracefulRestartSeconds of [0, 120])
+      it(`takes a neighbour back when its limit is raised (graceful restart ${gracefulRestartSeconds})`, async () => {
+        const [a, b] = await start(2);
+        assert.ok(a && b);
+        const want = (maxPrefixes: number) =>
+          a.want({
+            ...serverRows(a, port),
+            bgpPeers: [nodePeerRow(a, b, port, { maxPrefixes, gracefulRestartSeconds })],
+          });
+        const routes = ['10.1.0.0/24', '10.2.0.0/24', '10.3.0.0/24'];
+        want(2);
+        b.want({
+          ...serverRows(b, port),
+          bgpPeers: [nodePeerRow(b, a, port, { gracefulRestartSeconds })],
+          bgpPaths: pathRows(routes.map((to) => [to, '192.0.2.2'])),
+        });
+        const isOver = async () => (await a.gobgpd.client.listSessions(soon()))[0]?.overLimit;
+        await until('over', async () => (await isOver()) === true, 40_000);
+        a.calls();
+        want(100);
+        await established(a);
+        await until('learned', () => a.learned().length === 3);
+        assert.deepEqual(a.calls(), ['DeletePeer', 'AddPeer']);
+        want(2);
+        await until('over again', async () => (await isOver()) === true);
+        assert.deepEqual(a.calls(), ['UpdatePeer']);
+      });
+
+    it('takes a neighbour back that has calmed down, after a while', async () => {
+      const [a, b] = await start(2);
+      assert.ok(a && b);
+      const stop = new AbortController();
+      const { client } = a.gobgpd;
+      const common = { client, clock: realClock, signal: stop.signal, log: quiet };
+      const peers = createPeerDriver(client, () => undefined);
+      const keeping = keepSecondChances({ ...common, peers, firstMs: 1_000, everyMs: 200 });
+      a.want({ ...serverRows(a, port), bgpPeers: [nodePeerRow(a, b, port, { maxPrefixes: 1 })] });
+      const want = (routes: readonly string[]) =>
+        b.want({
+          ...serverRows(b, port),
+          bgpPeers: [nodePeerRow(b, a, port)],
+          bgpPaths: pathRows(routes.map((to) => [to, '192.0.2.2'])),
+        });
+      want(['10.1.0.0/24', '10.2.0.0/24']);
+      const isOver = async () => (await client.listSessions(soon()))[0]?.overLimit;
+      await until('over', async () => (await isOver()) === true, 40_000);
+      await until('tried again', async () => (await isOver()) === false);
+      want(['10.1.0.0/24']);
+      await until('learned', () => a.learned().length === 1, 40_000);
+      stop.abort();
+      await keeping;
     });
 
     it('reflects routes from client to client', async () => {
