@@ -30,12 +30,20 @@ export interface RouteTable {
   flush(): boolean;
   /** Removes what is still unconfirmed; returns how many. */
   dropStale(): number;
-  /** Prefixes that were refused because of `routesMax`. */
+  /**
+   * News that was refused because of the limit, since `begin`: those prefixes are not known until
+   * GoBGP tells its whole table again.
+   */
   readonly refused: number;
+  /** True when news was refused, and a tenth of the table is free by now. */
+  readonly hasRoomAgain: boolean;
 }
 
 /** A table of this size costs about 400 MB here; a larger one is a mistake of some neighbour. */
 export const routesMax = 1_000_000;
+
+/** Of the limit. Below, what was refused is worth another stream. */
+const roomAgain = 0.9;
 
 export function createRouteTable(store: Store, limit = routesMax): RouteTable {
   const stored = store.facts.learnedRoutes;
@@ -45,14 +53,21 @@ export function createRouteTable(store: Store, limit = routesMax): RouteTable {
   const single = createSingles();
   let mode: NewsMode = 'best';
   let refused = 0;
+  /** Of `pending`: those that the store gets in addition. */
+  let added = 0;
+
+  /** True when there is no place for the prefix; one that is there already has its place. */
+  function isFull(prefix: Prefix): boolean {
+    return stored.size + added >= limit && !stored.has(prefix) && !presence(pending.get(prefix));
+  }
 
   function set(prefix: Prefix, nextHops: readonly Ip[]): void {
-    const fresh = nextHops.length > 0 && !stored.has(prefix) && !pending.has(prefix);
-    if (fresh && stored.size + pending.size >= limit) {
+    if (nextHops.length > 0 && isFull(prefix)) {
       refused++;
       return;
     }
     stale.delete(prefix);
+    if (!stored.has(prefix)) added += presence(nextHops) - presence(pending.get(prefix));
     pending.set(prefix, nextHops);
   }
 
@@ -75,13 +90,18 @@ export function createRouteTable(store: Store, limit = routesMax): RouteTable {
     get refused() {
       return refused;
     },
+    get hasRoomAgain() {
+      return refused > 0 && stored.size + added < limit * roomAgain;
+    },
     markStale() {
       pending.clear();
+      added = 0;
       contributions.clear();
       for (const prefix of stored.keys()) stale.add(prefix);
     },
     begin(next) {
       mode = next;
+      refused = 0;
       contributions.clear();
     },
     apply(news) {
@@ -90,6 +110,11 @@ export function createRouteTable(store: Store, limit = routesMax): RouteTable {
         return;
       }
       for (const item of news) {
+        const adds = !item.withdrawn && item.nextHop !== undefined && item.neighbor !== undefined;
+        if (adds && isFull(item.prefix)) {
+          refused++;
+          continue;
+        }
         const nextHops = contributions.apply(item);
         if (nextHops === undefined) continue;
         const [first, ...others] = nextHops;
@@ -106,6 +131,7 @@ export function createRouteTable(store: Store, limit = routesMax): RouteTable {
         changes.push([prefix, nextHops.length === 0 ? undefined : { prefix, nextHops }]);
       }
       pending.clear();
+      added = 0;
       if (changes.length > 0) store.commit('learnedRoutes', changes);
       return changes.length > 0;
     },
@@ -121,6 +147,11 @@ export function createRouteTable(store: Store, limit = routesMax): RouteTable {
       return gone.length;
     },
   };
+}
+
+/** As a number. */
+function presence(nextHops: readonly Ip[] | undefined): 0 | 1 {
+  return nextHops !== undefined && nextHops.length > 0 ? 1 : 0;
 }
 
 interface Contribution {

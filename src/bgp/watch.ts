@@ -32,7 +32,7 @@ export interface GobgpWatch extends AsyncDisposable {
   readonly live: boolean;
   /** Routes that an earlier stream brought and the present one has not confirmed. */
   readonly staleCount: number;
-  /** Prefixes that found no place because there are more than `routesMax`. */
+  /** News that found no place because there are more than `routesMax` routes; see RouteTable. */
   readonly refused: number;
 }
 
@@ -52,6 +52,10 @@ export interface GobgpWatchOptions {
   readonly onSession?: (established: boolean) => void;
   /** News that was seen at `sinceMs` (monotonic milliseconds) is in the store now. */
   readonly onCommitted?: (sinceMs: number) => void;
+  /** `refused` is another number than before. */
+  readonly onRefused?: (refused: number) => void;
+  /** Routes that are taken. Default 1,000,000. */
+  readonly routesMax?: number;
 }
 
 const convergePollMs = 500;
@@ -96,13 +100,15 @@ export function watchGobgp(given: GobgpWatchOptions): GobgpWatch {
     settleSeconds: 10,
     onSession: () => undefined,
     onCommitted: () => undefined,
+    onRefused: () => undefined,
+    routesMax,
     ...given,
     signal: AbortSignal.any([given.signal, stop.signal]),
   };
   const { clock, store } = options;
   const watching: Watching = {
     options,
-    routes: createRouteTable(store),
+    routes: createRouteTable(store, options.routesMax),
     established: new Set(),
     hold: {
       deadlineMs: clock.monotonic() + options.staleSeconds * 1000,
@@ -232,20 +238,35 @@ function scheduleFlush(watching: Watching): void {
     // During the first table GoBGP may be half way: what is there is true already.
     if (watching.routes.flush()) onCommitted(sinceMs);
     reportRefused(watching);
+    askAgain(watching);
   });
 }
 
 function reportRefused(watching: Watching): void {
-  const { refused } = watching.routes;
-  if (refused > 0 && watching.refusedReported === 0) {
-    watching.options.log.warn({ routesMax }, 'too many routes: further prefixes are ignored');
-  }
+  const { routes, options, live, refusedReported } = watching;
+  const { refused } = routes;
+  // A new stream begins with none, which means something when its table is complete.
+  if (refused === refusedReported || (refused === 0 && !live)) return;
   watching.refusedReported = refused;
+  if (refusedReported === 0)
+    options.log.warn({ routesMax: options.routesMax }, 'too many routes: further ones are ignored');
+  options.onRefused(refused);
+}
+
+/** GoBGP tells a route once. What was refused comes again with another stream only. */
+function askAgain({ routes, options, live }: Watching): void {
+  if (!live || !routes.hasRoomAgain) return;
+  options.log.info(
+    { refused: routes.refused },
+    'there is room for refused routes: all are asked for',
+  );
+  options.client.resetWatches();
 }
 
 function becomeLive(watching: Watching): void {
   const { clock, startupSeconds } = watching.options;
   watching.live = true;
+  reportRefused(watching);
   watching.liveSinceMs = clock.monotonic();
   const { hold } = watching;
   if (hold !== undefined && hold.expected === undefined) {
@@ -305,6 +326,7 @@ function release(watching: Watching, hold: Hold, expired: boolean): void {
   // News of the last paths may still wait: it must confirm before the rest is dropped.
   watching.routes.flush();
   const removed = watching.routes.dropStale();
+  askAgain(watching);
   watching.hold = undefined;
   if (!store.synced.has('learnedRoutes')) store.markSynced('learnedRoutes');
   log.info(

@@ -1,4 +1,4 @@
-import { Counter, Histogram, type Registry } from 'prom-client';
+import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
 import { realClock } from '../core/clock.ts';
 import type { ErrorView } from '../core/control-api.ts';
 import type { PeerView } from '../core/control-routing.ts';
@@ -18,6 +18,11 @@ export function bgpCounters(registry: Registry) {
       name: 'kvr_bgp_session_changes_total',
       help: 'BGP sessions that came up (established) or ended (down), as GoBGP tells.',
       labelNames: ['to'] as const,
+      registers,
+    }),
+    routesRefused: new Gauge({
+      name: 'kvr_bgp_routes_refused',
+      help: 'News of GoBGP about routes that found no place since it last told all; see docs/bgp.md.',
       registers,
     }),
     convergence: new Histogram({

@@ -1,4 +1,5 @@
 import { createGobgpClient } from '../bgp/client.ts';
+import { routesMax } from '../bgp/route-table.ts';
 import { createGobgpTarget } from '../bgp/target.ts';
 import { watchGobgp } from '../bgp/watch.ts';
 import { createCniServer } from '../cni/server.ts';
@@ -255,6 +256,10 @@ export async function startBgp(
   const watch = watchGobgp({
     ...{ client, store, clock, signal, log },
     onCommitted: convergence.onCommitted,
+    onRefused(refused) {
+      metrics.routesRefused.set(refused);
+      problems.set('refused routes', refused > 0 ? [tooManyRoutes(config.nodeName)] : []);
+    },
     onSession: (up) => metrics.sessionChanges.inc({ to: up ? 'established' : 'down' }),
   });
   return {
@@ -275,6 +280,11 @@ export async function startBgp(
       await client[Symbol.asyncDispose]();
     },
   };
+}
+
+function tooManyRoutes(nodeName: string): Problem {
+  const reason = `GoBGP has more than ${routesMax} routes: further ones are not taken until there are fewer`;
+  return { object: `Node/${nodeName}`, field: 'bgp', reason };
 }
 
 /** Where the claim of the uplink is recorded. */

@@ -159,6 +159,55 @@ describe('the table of learned routes', () => {
     assert.equal(table.refused, 1);
   });
 
+  for (const mode of ['best', 'sets', 'deltas'] as const)
+    it(`${mode}: says when there is room again, and begins a new stream with nothing refused`, () => {
+      const store = createStore();
+      const table = createRouteTable(store, 10);
+      const told = (from: number, to: number, withdrawn = false) =>
+        Array.from({ length: to - from }, (_, i) => ({
+          ...news('10.9.9.1', n1, withdrawn),
+          prefix: prefix(`10.0.${from + i}.0/24`),
+        }));
+      table.begin(mode);
+      table.apply(told(0, 6));
+      table.flush();
+      // Updates of what is there take no place; of the next eight, four are new and fit.
+      table.apply([...told(0, 6), ...told(6, 14)]);
+      assert.deepEqual([table.refused, table.hasRoomAgain], [4, false]);
+      table.flush();
+      assert.equal(store.facts.learnedRoutes.size, 10);
+      // The end of what was refused is no news, also of what has come twice.
+      table.apply([...told(10, 12), ...told(10, 14, true)]);
+      table.flush();
+      assert.deepEqual([store.facts.learnedRoutes.size, table.hasRoomAgain], [10, false]);
+      table.apply(told(0, 1, true));
+      table.flush();
+      assert.equal(table.hasRoomAgain, false);
+      table.apply(told(1, 2, true));
+      table.flush();
+      assert.equal(table.hasRoomAgain, true);
+      table.begin(mode);
+      assert.deepEqual([table.refused, table.hasRoomAgain], [0, false]);
+      table.apply(told(10, 12));
+      table.flush();
+      assert.equal(store.facts.learnedRoutes.size, 10);
+      assert.equal(table.refused, 0);
+    });
+
+  it('deltas: remembers nothing of what it refused', () => {
+    const store = createStore();
+    const table = createRouteTable(store, 1);
+    const other = prefix('10.0.1.0/24');
+    table.begin('deltas');
+    table.apply([news('10.9.9.1'), { ...news('10.9.9.7'), prefix: other }]);
+    table.flush();
+    table.apply([gone()]);
+    table.flush();
+    table.apply([{ ...news('10.9.9.8', n2), prefix: other }]);
+    table.flush();
+    assert.deepEqual(routes(store), ['10.0.1.0/24 10.9.9.8']);
+  });
+
   it('deltas, however they are grouped and flushed, give what the neighbours say at last', () => {
     const item = fc.record({
       prefix: fc.constantFrom(p, prefix('10.0.1.0/24')),

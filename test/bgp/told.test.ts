@@ -1,8 +1,12 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
+import { createGobgpClient } from '../../src/bgp/client.ts';
+import { watchGobgp } from '../../src/bgp/watch.ts';
+import { realClock } from '../../src/core/clock.ts';
 import { ip, prefix } from '../../src/core/ip.ts';
+import { createStore } from '../../src/model/store.ts';
 import { findGobgpd, freePort, until } from './gobgpd.ts';
-import { nodePeerRow, pathRows, type Speaker, serverRows, startSpeaker } from './speaker.ts';
+import { nodePeerRow, pathRows, quiet, type Speaker, serverRows, startSpeaker } from './speaker.ts';
 
 const programs = findGobgpd();
 const cli = spawnSync('gobgp', ['--version']).status === 0;
@@ -79,6 +83,36 @@ for (const version of [3, 4] as const) {
         told.map((one) => [one.prefix, one.neighbor, one.filtered]),
         [['10.2.0.0/16', peer, true]],
       );
+    });
+
+    it('of more routes than are taken: what was refused comes when there is room', async () => {
+      const refused: number[] = [];
+      const onRefused = (count: number) => refused.push(count);
+      const { socket } = here.gobgpd;
+      await using client = createGobgpClient({ socket, clock: realClock });
+      const store = createStore();
+      const common = { client, store, clock: realClock, signal, log: quiet };
+      await using small = watchGobgp({ ...common, routesMax: 10, onRefused });
+      const taken = () => [...store.facts.learnedRoutes.keys()].toSorted();
+      const all = () => [...here.store.facts.learnedRoutes.keys()].toSorted();
+      const want = (from: number) =>
+        there.want({
+          ...serverRows(there, port),
+          bgpPeers: [nodePeerRow(there, here, port)],
+          bgpPaths: pathRows(
+            Array.from({ length: 14 - from }, (_, i) => [`10.9.${from + i}.0/24`, '192.0.2.2']),
+          ),
+        });
+      want(0);
+      await until('all', () => here.learned().length === 14);
+      await until('full', () => taken().length === 10 && refused.length > 0);
+      assert.ok((refused.at(-1) ?? 0) >= 4, refused.join());
+      want(6);
+      const expected = () => small.live && taken().join() === all().join();
+      await until('the others', () => here.learned().length === 8 && expected());
+      await until('said', () => refused.at(-1) === 0);
+      want(5);
+      await until('goes on', () => here.learned().length === 9 && expected());
     });
 
     it('a session that ends', async () => {
