@@ -13,7 +13,7 @@ import {
 import type { GobgpClient } from './client.ts';
 import type { ServerState } from './dialect.ts';
 import { GobgpError, GrpcCode } from './error.ts';
-import { communityOnWire } from './path-attributes.ts';
+import { communityOnWire, createAttributeEncoder } from './path-attributes.ts';
 import type { PathChange } from './path-codec.ts';
 
 /**
@@ -27,10 +27,12 @@ export function createServerDriver(
   /** Called when GoBGP lost its peers and paths because it was stopped. */
   onStopped: () => void,
 ): Driver<BgpServerRow> {
+  let latest: BgpServerRow | undefined;
+
   async function put(row: BgpServerRow, signal: AbortSignal): Promise<void> {
     const state = await client.getBgp(signal);
     if (state.asn !== 0) {
-      if (equalRows(serverRow(state), row)) return;
+      if (sameServer(serverRow(state), row)) return;
       if (client.version === 4) throw new GobgpError('StartBgp', GrpcCode.unimplemented, finalStop);
       await client.stopBgp(signal);
       onStopped();
@@ -41,16 +43,36 @@ export function createServerDriver(
     table: tables.bgpServer,
     async dump(signal) {
       const state = await client.getBgp(signal);
-      return state.asn === 0 ? [] : [{ key: 'server', row: serverRow(state) }];
+      if (state.asn === 0) return [];
+      const row = serverRow(state);
+      // What was written, in its own order, so that another order is no difference.
+      const same = latest !== undefined && sameServer(row, latest);
+      return [{ key: 'server', row: same ? latest : row }];
     },
     apply: (changes, signal) =>
       eachInTurn(changes, async ({ to }) => {
-        if (to !== undefined) return put(to, signal);
-        if ((await client.getBgp(signal)).asn === 0) return;
+        if (to !== undefined) {
+          await put(to, signal);
+          latest = to;
+          return;
+        }
+        latest = undefined;
+        // Peers and paths are tables of their own. A GoBGP 4 that was stopped never starts again,
+        // so it stays as it is, without them, until BGP is wanted again.
+        if ((await client.getBgp(signal)).asn === 0 || client.version === 4) return;
         await client.stopBgp(signal);
         onStopped();
       }),
   };
+}
+
+/** In whatever order it listens: GoBGP cannot be told another one without a restart. */
+function sameServer(a: BgpServerRow, b: BgpServerRow): boolean {
+  const sorted = (row: BgpServerRow) => ({
+    ...row,
+    listenAddresses: row.listenAddresses.toSorted(compareText),
+  });
+  return equalRows(sorted(a), sorted(b));
 }
 
 function serverRow(state: ServerState): BgpServerRow {
@@ -96,18 +118,47 @@ export function createPathDriver(client: GobgpClient): Driver<BgpPathRow> {
       return held;
     },
     async apply(changes, signal) {
-      for (const change of changes) remember(change);
-      try {
-        await client.applyPaths(changes.map(pathChange), signal);
-        return changes.map(() => done);
-      } catch (error) {
-        const hopeless = error instanceof GobgpError && error.isConnectionLoss;
-        if (hopeless || changes.length === 1) return changes.map(() => failed(error));
-      }
-      // GoBGP ends the stream at the first path it refuses, without saying which.
-      return eachInTurn(changes, (change) => client.applyPaths([pathChange(change)], signal));
+      const refusals = changes.map(tooLong);
+      const outcomes = await send(
+        changes.filter((_, i) => refusals[i] === undefined),
+        signal,
+      );
+      const sent = outcomes.values();
+      return refusals.map((refusal) =>
+        refusal === undefined ? (sent.next().value ?? done) : failed(refusal),
+      );
     },
   };
+
+  async function send(changes: readonly Change<BgpPathRow>[], signal: AbortSignal) {
+    if (changes.length === 0) return [];
+    for (const change of changes) remember(change);
+    try {
+      await client.applyPaths(changes.map(pathChange), signal);
+      return changes.map(() => done);
+    } catch (error) {
+      const hopeless = error instanceof GobgpError && error.isConnectionLoss;
+      if (hopeless || changes.length === 1) return changes.map(() => failed(error));
+    }
+    // GoBGP ends the stream at the first path it refuses, without saying which.
+    return eachInTurn(changes, (change) => client.applyPaths([pathChange(change)], signal));
+  }
+}
+
+/**
+ * A message of BGP has 4,096 bytes (RFC 4271 section 4.1), of which the AS path and what policies
+ * add need some. GoBGP 3.10 dies of a path with 2,000 communities (observed).
+ */
+const attributesMax = 3_000;
+
+function tooLong({ to }: Change<BgpPathRow>): GobgpError | undefined {
+  // A community has 12 bytes at most: few are not worth the encoding.
+  if (to === undefined || to.communities.length < 100) return undefined;
+  const attributes = createAttributeEncoder()(to.prefix, familyOf(to.prefix), to);
+  const size = attributes.reduce((sum, one) => sum + one.length, 0);
+  if (size <= attributesMax) return undefined;
+  const why = `the attributes of ${to.prefix} have ${size} bytes, more than ${attributesMax}`;
+  return new GobgpError('AddPathStream', GrpcCode.invalidArgument, why);
 }
 
 function pathChange({ key, from, to }: Change<BgpPathRow>): PathChange {

@@ -3,6 +3,7 @@ export const GrpcCode = {
   ok: 0,
   cancelled: 1,
   unknown: 2,
+  invalidArgument: 3,
   deadlineExceeded: 4,
   unimplemented: 12,
   internal: 13,

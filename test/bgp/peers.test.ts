@@ -125,6 +125,51 @@ for (const version of [3, 4] as const) {
       await until('none', async () => (await fresh.dump(soon())).length === 0);
     });
 
+    it('refuses a path with more attributes than GoBGP bears, and sends the others', async () => {
+      const [a] = await start(1);
+      assert.ok(a);
+      const many = (count: number) =>
+        Array.from({ length: count }, (_, i) => `64512:${i}`).toSorted();
+      const row = (to: string, count: number) =>
+        pathRow(prefix(to), ip('192.0.2.1'), { communities: many(count) });
+      const bgpPaths = [row('10.1.0.0/24', 0), row('10.2.0.0/24', 2000), row('10.3.0.0/24', 700)];
+      a.want({ ...serverRows(a, port), bgpPaths });
+      await until('refused', () => a.failures().length === 1);
+      assert.match(
+        a.failures()[0] ?? '',
+        /bgpPaths 10\.2\.0\.0\/24: .*attributes of 10\.2\.0\.0\/24 have 8\d\d\d bytes, more than 3000/,
+      );
+      const own = await a.gobgpd.client.listOwnPaths(4, soon());
+      assert.deepEqual(own.map((path) => path.prefix).toSorted(), ['10.1.0.0/24', '10.3.0.0/24']);
+    });
+
+    it('minds no other order of addresses, and starts again after it was not wanted', async () => {
+      const [a] = await start(1);
+      assert.ok(a);
+      const { address } = a.gobgpd;
+      const other = address.replace(/\.\d+$/, '.77');
+      const rows = (...addresses: string[]) => ({
+        bgpServer: (serverRows(a, port).bgpServer ?? []).map((row) => ({
+          ...row,
+          listenAddresses: addresses.map(ip),
+        })),
+      });
+      const asnNow = async () => (await a.gobgpd.client.getBgp(soon())).asn;
+      a.want(rows(address, other));
+      await until('started', async () => (await asnNow()) === asn);
+      a.calls();
+      a.want(rows(other, address));
+      await new Promise((resolve) => setTimeout(resolve, 500));
+      assert.deepEqual([a.calls(), a.failures()], [[], []]);
+      a.want({});
+      await new Promise((resolve) => setTimeout(resolve, 500));
+      assert.deepEqual(a.calls(), version === 3 ? ['StopBgp'] : []);
+      a.want({ ...rows(address, other), bgpPaths: pathRows([['10.1.0.0/24', '192.0.2.1']]) });
+      const own = async () => (await a.gobgpd.client.listOwnPaths(4, soon())).length;
+      await until('again', async () => (await asnNow()) === asn && (await own()) === 1);
+      assert.deepEqual(a.failures(), []);
+    });
+
     it('knows a bandwidth again that has lost precision on the way', async () => {
       const [a] = await start(1);
       assert.ok(a);
