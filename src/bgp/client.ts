@@ -94,6 +94,14 @@ export function createGobgpClient(options: {
   const list: GobgpClient['list'] = async (name, request, decode, signal) =>
     listAll(channel, await speak(signal), name, request, decode, signal);
 
+  const peers = (advertised: boolean) => (signal: AbortSignal) =>
+    list(
+      'ListPeer',
+      (d) => d.listPeers(advertised),
+      (d) => d.decodePeer,
+      signal,
+    );
+
   return {
     socket,
     get version() {
@@ -113,20 +121,8 @@ export function createGobgpClient(options: {
     },
     call,
     list,
-    listPeers: (signal) =>
-      list(
-        'ListPeer',
-        (d) => d.listPeers(true),
-        (d) => d.decodePeer,
-        signal,
-      ),
-    listSessions: (signal) =>
-      list(
-        'ListPeer',
-        (d) => d.listPeers(false),
-        (d) => d.decodePeer,
-        signal,
-      ),
+    listPeers: peers(true),
+    listSessions: peers(false),
     async applyPaths(changes, signal) {
       const spoken = await speak(signal);
       await channel.write(spoken, 'AddPathStream', addPathMessages(spoken, changes), signal);

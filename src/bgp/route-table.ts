@@ -124,29 +124,35 @@ export function createRouteTable(store: Store, limit = routesMax): RouteTable {
     },
     flush() {
       if (pending.size === 0) return false;
-      const changes: [string, LearnedRoute | undefined][] = [];
-      for (const [prefix, nextHops] of pending) {
-        const before = stored.get(prefix);
-        if (sameList(before?.nextHops ?? [], nextHops)) continue;
-        changes.push([prefix, nextHops.length === 0 ? undefined : { prefix, nextHops }]);
-      }
+      const changes = differences(stored, pending);
       pending.clear();
       added = 0;
       if (changes.length > 0) store.commit('learnedRoutes', changes);
       return changes.length > 0;
     },
     dropStale() {
-      const gone = [...stale].filter((prefix) => stored.has(prefix));
+      const gone = [...stale]
+        .filter((prefix) => stored.has(prefix))
+        .map((prefix) => [prefix, undefined] as const);
       stale.clear();
-      if (gone.length > 0) {
-        store.commit(
-          'learnedRoutes',
-          gone.map((prefix) => [prefix, undefined] as const),
-        );
-      }
+      if (gone.length > 0) store.commit('learnedRoutes', gone);
       return gone.length;
     },
   };
+}
+
+/** What of the news is not in the store. */
+function differences(
+  stored: ReadonlyMap<string, LearnedRoute>,
+  news: ReadonlyMap<Prefix, readonly Ip[]>,
+): [string, LearnedRoute | undefined][] {
+  const changes: [string, LearnedRoute | undefined][] = [];
+  for (const [prefix, nextHops] of news) {
+    const before = stored.get(prefix);
+    if (sameList(before?.nextHops ?? [], nextHops)) continue;
+    changes.push([prefix, nextHops.length === 0 ? undefined : { prefix, nextHops }]);
+  }
+  return changes;
 }
 
 /** As a number. */
