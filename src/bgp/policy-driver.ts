@@ -25,6 +25,9 @@ import {
  * GoBGP has what it wants. A new policy is made beside the old one and takes its place by one
  * call. Then the neighbours that it concerns get their paths again; sessions stay.
  *
+ * The old policy is deleted only after that: a daemon that died in between has left it, which
+ * tells the next one that all neighbours must hear.
+ *
  * What a new export policy no longer lets through is withdrawn; GoBGP 3 needs a policy in
  * between for that, and cannot do it towards neighbours with long-lived graceful restart: they
  * keep such a path until it changes.
@@ -50,22 +53,33 @@ export function createPolicyDriver(client: GobgpClient): Driver<BgpPolicyRow> {
     const current = (await assigned(signal)).find((one) => one.direction === row.direction);
     if (current?.name !== name || current.otherwise !== row.otherwise) {
       owe(row.direction, current, row);
-      await make(client, row.direction, compiled, signal);
-      if (client.version === 3 && row.direction === 'export') await withdraw(row, signal);
+      // What is assigned is complete, and GoBGP does not delete what is in use.
+      if (current?.name !== name) await make(client, row.direction, compiled, signal);
+      if (client.version === 3 && row.direction === 'export')
+        await withdraw(row, current?.name, signal);
       await assign({ direction: row.direction, name, otherwise: row.otherwise }, signal);
-    }
+    } else if (
+      !owed.has(row.direction) &&
+      (await isUnfinished(client, row.direction, name, signal))
+    )
+      owed.set(row.direction, 'all');
     await finish(row.direction, name, signal);
     latest.set(name, row);
   }
 
   /** GoBGP 3 only: the neighbours that are done with here need no further reset. */
-  async function withdraw(row: BgpPolicyRow, signal: AbortSignal): Promise<void> {
+  async function withdraw(
+    row: BgpPolicyRow,
+    current: string | undefined,
+    signal: AbortSignal,
+  ): Promise<void> {
     const concerned = await meantPeers(client, owed.get(row.direction) ?? [], signal);
     const peers = concerned.filter((peer) => peer.row.longLivedSeconds === 0);
     const compiled = compilePolicy(withdrawingPolicy(row, addresses(peers)));
     const { name } = compiled.policy;
     if (name === compilePolicy(row).policy.name) return;
-    await make(client, row.direction, compiled, signal);
+    // A call that failed after the assignment has left it in use.
+    if (name !== current) await make(client, row.direction, compiled, signal);
     await assign({ direction: row.direction, name, otherwise: row.otherwise }, signal);
     await reset(client, row.direction, addresses(peers), signal);
     owed.set(row.direction, addresses(concerned.filter((peer) => !peers.includes(peer))));
@@ -77,7 +91,8 @@ export function createPolicyDriver(client: GobgpClient): Driver<BgpPolicyRow> {
     if (!isPlain(current)) {
       owe(direction, current, none);
       await assign({ direction, name: undefined, otherwise: 'accept' }, signal);
-    }
+    } else if (!owed.has(direction) && (await isUnfinished(client, direction, undefined, signal)))
+      owed.set(direction, 'all');
     await finish(direction, undefined, signal);
   }
 
@@ -107,17 +122,43 @@ export function createPolicyDriver(client: GobgpClient): Driver<BgpPolicyRow> {
     table: tables.bgpPolicies,
     async dump(signal) {
       if ((await client.getBgp(signal)).asn === 0) return [];
-      const held = (await assigned(signal)).filter((one) => !isPlain(one));
-      return held.map(({ direction, name, otherwise }): Held<BgpPolicyRow> => {
-        const row = latest.get(name ?? '');
-        return { key: direction, row: row?.otherwise === otherwise ? row : undefined };
-      });
+      return readHeld(client, await assigned(signal), latest, signal);
     },
     apply: (changes: readonly Change<BgpPolicyRow>[], signal) =>
       eachInTurn(changes, ({ key, to }) =>
         to === undefined ? remove(key as Direction, signal) : put(to, signal),
       ),
   };
+}
+
+/** True when another policy than the assigned one is there: a change was not brought to its end. */
+async function isUnfinished(
+  client: GobgpClient,
+  direction: Direction,
+  assigned: string | undefined,
+  signal: AbortSignal,
+): Promise<boolean> {
+  const names = await listPolicies(client, direction, signal);
+  return names.some((name) => name !== assigned);
+}
+
+/** A row is known when its policy is assigned, and no other one says that something is left to do. */
+async function readHeld(
+  client: GobgpClient,
+  assigned: readonly AssignedPolicy[],
+  latest: ReadonlyMap<string, BgpPolicyRow>,
+  signal: AbortSignal,
+): Promise<readonly Held<BgpPolicyRow>[]> {
+  const held: Held<BgpPolicyRow>[] = [];
+  for (const direction of ['import', 'export'] as const) {
+    const current = assigned.find((one) => one.direction === direction);
+    const unfinished = await isUnfinished(client, direction, current?.name, signal);
+    if (isPlain(current) && !unfinished) continue;
+    const row = latest.get(current?.name ?? '');
+    const isKnown = !unfinished && row?.otherwise === current?.otherwise;
+    held.push({ key: direction, row: isKnown ? row : undefined });
+  }
+  return held;
 }
 
 /** True when every path passes: GoBGP's state after its start. */

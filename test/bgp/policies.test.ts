@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict';
+import type { GobgpClient } from '../../src/bgp/client.ts';
+import { createPolicyDriver } from '../../src/bgp/policy-driver.ts';
 import { ip, prefix } from '../../src/core/ip.ts';
 import { pathRow } from '../../src/desired/bgp.ts';
 import type { BgpPolicyRow, BgpStatement } from '../../src/desired/rows.ts';
@@ -15,6 +17,14 @@ import {
 
 const programs = findGobgpd();
 const asnOfT = 64601;
+const soon = () => AbortSignal.timeout(5000);
+
+/** A client whose calls of that name are never made. */
+function dyingBefore(name: string, client: GobgpClient): GobgpClient {
+  const call: GobgpClient['call'] = (called, ...rest) =>
+    called === name ? Promise.reject(new Error('died')) : client.call(called, ...rest);
+  return Object.create(client, { call: { value: call } });
+}
 
 for (const version of [3, 4] as const) {
   const program = programs[version];
@@ -208,6 +218,33 @@ for (const version of [3, 4] as const) {
       const rowOf = (direction: string) => held?.find((entry) => entry.key === direction)?.row;
       for (const row of rows.bgpPolicies) assert.deepEqual(rowOf(row.direction), row);
       await second[Symbol.asyncDispose]();
+    });
+
+    it('tells neighbours what a daemon that died half way did not', async () => {
+      const driver = createPolicyDriver(dyingBefore('ResetPeer', r.gobgpd.client));
+      const to = exporting([notToT(), toU()]);
+      const outcomes = await driver.apply([{ key: 'export', from: undefined, to }], soon());
+      assert.equal(outcomes[0]?.status, 'failed');
+      if (version === 4) assert.deepEqual(await atT(), [asSeenByT('64512:10:10')]);
+      const next = createPolicyDriver(r.gobgpd.client);
+      const held = await next.dump(soon());
+      assert.deepEqual(held.find((entry) => entry.key === 'export')?.row, undefined);
+      const written = await next.apply([{ key: 'export', from: undefined, to }], soon());
+      assert.deepEqual(written, [{ status: 'done' }]);
+      await settled('at t', atT, []);
+      assert.equal((await policyNames()).length, 2);
+      // The same on the way to no policy at all.
+      const last = createPolicyDriver(dyingBefore('ResetPeer', r.gobgpd.client));
+      await last.apply([{ key: 'export', from: to, to: undefined }], soon());
+      const after = createPolicyDriver(r.gobgpd.client);
+      const left = await after.dump(soon());
+      assert.deepEqual(
+        left.map((entry) => entry.key),
+        ['import', 'export'],
+      );
+      await after.apply([{ key: 'export', from: undefined, to: undefined }], soon());
+      await until('all at t', async () => (await atT()).length === 3);
+      assert.equal((await policyNames()).length, 1);
     });
 
     it('judges again what it has, when the import policy changes', async () => {
