@@ -86,10 +86,9 @@ export function createPolicyDriver(client: GobgpClient): Driver<BgpPolicyRow> {
   }
 
   async function remove(direction: Direction, signal: AbortSignal): Promise<void> {
-    const none: BgpPolicyRow = { direction, otherwise: 'accept', statements: [] };
     const current = (await assigned(signal)).find((one) => one.direction === direction);
     if (!isPlain(current)) {
-      owe(direction, current, none);
+      owe(direction, current, nothing(direction));
       await assign({ direction, name: undefined, otherwise: 'accept' }, signal);
     } else if (!owed.has(direction) && (await isUnfinished(client, direction, undefined, signal)))
       owed.set(direction, 'all');
@@ -101,8 +100,7 @@ export function createPolicyDriver(client: GobgpClient): Driver<BgpPolicyRow> {
   }
 
   function owe(direction: Direction, from: AssignedPolicy | undefined, to: BgpPolicyRow): void {
-    const none: BgpPolicyRow = { direction, otherwise: 'accept', statements: [] };
-    const before = isPlain(from) ? none : latest.get(from?.name ?? '');
+    const before = isPlain(from) ? nothing(direction) : latest.get(from?.name ?? '');
     const now = before === undefined ? 'all' : concernedPeers(before, to);
     const already = owed.get(direction) ?? [];
     owed.set(direction, already === 'all' || now === 'all' ? 'all' : [...already, ...now]);
@@ -159,6 +157,11 @@ async function readHeld(
     held.push({ key: direction, row: isKnown ? row : undefined });
   }
   return held;
+}
+
+/** The row that is as good as none. */
+function nothing(direction: Direction): BgpPolicyRow {
+  return { direction, otherwise: 'accept', statements: [] };
 }
 
 /** True when every path passes: GoBGP's state after its start. */
