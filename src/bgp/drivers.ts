@@ -45,7 +45,7 @@ export function createServerDriver(
       const state = await client.getBgp(signal);
       if (state.asn === 0) return [];
       const row = serverRow(state);
-      // What was written, in its own order, so that another order is no difference.
+      // What was written: other addresses to listen on are no difference.
       const same = latest !== undefined && sameServer(row, latest);
       return [{ key: 'server', row: same ? latest : row }];
     },
@@ -66,13 +66,12 @@ export function createServerDriver(
   };
 }
 
-/** In whatever order it listens: GoBGP cannot be told another one without a restart. */
+/**
+ * Wherever it listens: GoBGP cannot be told other addresses without the end of all sessions, which
+ * an address more or less on the node is not worth. They count when gobgpd starts again.
+ */
 function sameServer(a: BgpServerRow, b: BgpServerRow): boolean {
-  const sorted = (row: BgpServerRow) => ({
-    ...row,
-    listenAddresses: row.listenAddresses.toSorted(compareText),
-  });
-  return equalRows(sorted(a), sorted(b));
+  return a.asn === b.asn && a.routerId === b.routerId && a.port === b.port;
 }
 
 function serverRow(state: ServerState): BgpServerRow {
