@@ -198,7 +198,7 @@ for (const name of routerNames) {
       assert.deepEqual(got.asPath, [nodeAsn, nodeAsn, nodeAsn]);
       assert.deepEqual(got.communities, ['64512:9']);
       // Without the policy the other one comes, too: it was the policy that held it back.
-      assert.equal((await router.routes()).length, 1);
+      await until('the only one', async () => (await router.routes()).length === 1);
       want([router], [], { paths });
       await arrives(router, '10.1.0.0/24');
     });
