@@ -22,7 +22,7 @@ export interface Gobgpd extends AsyncDisposable {
   /** Stops the process from running, or lets it go on. */
   freeze(frozen: boolean): void;
   /** Starts again on the same socket, knowing nothing. */
-  restart(): Promise<void>;
+  restart(otherProgram?: string): Promise<void>;
 }
 
 /** Programs that can be tested here, by version. */
@@ -90,11 +90,11 @@ export async function startGobgpd(program: string, index: number, site?: Site): 
     await ended;
   }
 
-  async function restart(): Promise<void> {
+  async function restart(otherProgram = program): Promise<void> {
     rmSync(socket, { force: true }); // a killed gobgpd leaves it, and the next could not bind
     const flags = ['--api-hosts', `unix://${socket}`, '--log-level', 'error', '--pprof-disable'];
     const enter = site === undefined ? [] : ['ip', 'netns', 'exec', site.name];
-    const [command = program, ...args] = [...enter, program, ...flags];
+    const [command = program, ...args] = [...enter, otherProgram, ...flags];
     child = spawn(command, args, { stdio: 'ignore' });
     await answers(client);
   }
