@@ -10,7 +10,8 @@ import { startRig } from '../kube/rig.ts';
 const main = ['--import', 'tsx', 'src/apiserver/main.ts'];
 
 describe('the API server as a process', function () {
-  this.timeout(20_000);
+  // A process without a compiler takes its time where others work, too.
+  this.timeout(60_000);
   let folder: string;
   let child: ChildProcess | undefined;
   beforeEach(async () => {

@@ -117,8 +117,12 @@ for (const name of routerNames) {
     }
 
     async function arrives(router: Router, to: string) {
-      await until(`${to} arrives`, async () => (await router.paths(prefix(to))).length === 1);
-      const [only] = await router.paths(prefix(to));
+      let found: Awaited<ReturnType<Router['paths']>> = [];
+      await until(`${to} arrives`, async () => {
+        found = await router.paths(prefix(to));
+        return found.length === 1;
+      });
+      const [only] = found;
       assert.ok(only);
       return only;
     }
