@@ -71,9 +71,10 @@ items:
     await clock.advance(30_000);
     assert.match(await unanswered, /no answer within 30000 ms/);
     child.kill('SIGCONT');
-    await clock.advance(30_000);
+    // It may take a try or two until the process is awake.
     while (rig.source.state()[0]?.error !== undefined) {
-      await new Promise((resolve) => setImmediate(resolve));
+      await clock.advance(1_000);
+      await new Promise((resolve) => setTimeout(resolve, 5));
     }
     assert.ok(rig.store.facts.namespaces.has('default'));
   });

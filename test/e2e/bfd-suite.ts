@@ -17,7 +17,8 @@ import { disableOffloads, offloads } from '../../src/host/offload.ts';
 /**
  * BFD between a whole node (data plane, gobgpd, daemon) and a router of somebody else: bird.
  */
-const intervalMs = 100;
+/** The embedded plane is JavaScript, which other tests beside it hold up for long. */
+const intervals = { vpp: 100, embedded: 500 } as const;
 const multiplier = 3;
 /** What the daemon and the data plane may take beyond the detection time. */
 const reactionMaxMs = 50;
@@ -54,7 +55,7 @@ export function testBfd(kind: 'embedded' | 'vpp'): void {
 
     it('comes up, and the route that bird tells is in the FIB', async () => {
       await untilRoute(rig, true, 90_000);
-      assert.match(await bfdState(rig), /up/);
+      await untilBfdUp(rig);
       // A daemon that has just begun deletes nothing until BGP has told all: seconds.
       await timeUntilGone(rig, () => rig.bird.child.kill('SIGSTOP'));
       await timeUntilBack(rig, () => rig.bird.child.kill('SIGCONT'));
@@ -70,7 +71,7 @@ export function testBfd(kind: 'embedded' | 'vpp'): void {
         );
         took.push(ms);
       }
-      assertInTime(took);
+      assertInTime(kind, took);
     });
 
     it('so does one whose link is cut', async () => {
@@ -85,7 +86,7 @@ export function testBfd(kind: 'embedded' | 'vpp'): void {
         );
         took.push(ms);
       }
-      assertInTime(took);
+      assertInTime(kind, took);
     });
   });
 }
@@ -124,15 +125,15 @@ async function createRig(kind: 'embedded' | 'vpp', disposals: Disposals): Promis
     processes,
     vpp: kind === 'vpp' && vpp.ok ? vpp.value : undefined,
   });
-  await addPeer(join(directory, machine.name, 'router.yaml'), network.client.ip4);
+  await addPeer(join(directory, machine.name, 'router.yaml'), network.client.ip4, intervals[kind]);
   registerNode(api, node);
   for (const part of partNames) node.start(part);
-  const bird = await startBird(processes, network, directory);
+  const bird = await startBird(processes, network, directory, intervals[kind]);
   const connection = await connectPlane(join(directory, machine.name, 'api.sock'), disposals);
   return { network, node, vpp: connection, bird, routes: () => ownRoutes(connection) };
 }
 
-async function addPeer(file: string, address: string): Promise<void> {
+async function addPeer(file: string, address: string, intervalMs: number): Promise<void> {
   const config = parse(await readFile(file, 'utf8')) as { bgp: object };
   const bfd = { enabled: true, minTxMs: intervalMs, minRxMs: intervalMs, multiplier };
   // VPP is a hop between GoBGP and the wire: a TTL of 1 would end in it.
@@ -146,6 +147,7 @@ async function startBird(
   processes: Processes,
   { client, nodes }: Network,
   directory: string,
+  intervalMs: number,
 ): Promise<Running> {
   const file = join(directory, 'bird.conf');
   const bgp = `local ${client.ip4} as 65001; neighbor ${nodes[0]?.ip4} as 64512; bfd on;
@@ -208,13 +210,18 @@ async function timeUntilBack(rig: Rig, act: () => unknown): Promise<number> {
   const startMs = performance.now();
   await act();
   await untilRoute(rig, true, 90_000);
-  return performance.now() - startMs;
+  const tookMs = performance.now() - startMs;
+  await untilBfdUp(rig);
+  return tookMs;
 }
 
+const untilBfdUp = (rig: Rig) =>
+  untilFast('BFD is up', 30_000, async () => (/up/.test(await bfdState(rig)) ? true : undefined));
+
 /** Half of them, so that one pause of a busy machine is no failure. */
-function assertInTime(took: readonly number[]): void {
+function assertInTime(kind: 'embedded' | 'vpp', took: readonly number[]): void {
   const median = took.toSorted((a, b) => a - b)[Math.floor(took.length / 2)] ?? 0;
-  const maxMs = multiplier * intervalMs + reactionMaxMs;
+  const maxMs = multiplier * intervals[kind] + reactionMaxMs;
   assert.ok(median <= maxMs, `${took.map((ms) => ms.toFixed(0)).join(', ')} ms, not ${maxMs}`);
   assert.ok(median < holdSeconds * 1000, 'long before the hold time');
 }
