@@ -54,6 +54,7 @@ export const debianPackages = {
 /** What only tests need: other people's BGP speakers, and ping. */
 export const testPackages = {
   'iputils-ping': { program: 'ping', for: 'tests of reachability' },
+  iperf3: { program: 'iperf3', for: 'tests of throughput' },
   bird2: { program: 'bird', for: 'tests with BIRD' },
   frr: { file: '/usr/lib/frr/bgpd', for: 'tests with FRR' },
 };
