@@ -183,11 +183,12 @@ function communitySet(communities: readonly string[]) {
   return { [communityKind(one)]: { list: communities.map(exactly), prefixes: [] } };
 }
 
-/** GoBGP takes communities in sets and in removals for regular expressions. */
+/** GoBGP takes communities in sets and in removals for regular expressions; `*` is any number. */
 function exactly(community: string): string {
   const text = gobgpText(community);
   const at = communityKind(community) === 'extended' ? text.indexOf(':') + 1 : 0;
-  return `${text.slice(0, at)}^${text.slice(at).replaceAll('.', '\\.')}$`;
+  const pattern = text.slice(at).replaceAll('.', '\\.').replaceAll('*', '\\d+');
+  return `${text.slice(0, at)}^${pattern}$`;
 }
 
 /** GoBGP writes the two halves of an AS of four bytes in an extended community. */

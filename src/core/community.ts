@@ -64,7 +64,16 @@ function notOne(text: string): string {
   return `${JSON.stringify(text)} is no community such as 64512:100, 64512:1:2, rt:64512:100 or no-export`;
 }
 
-/** The kind of a canonical text. */
+/** Whether a canonical text is `pattern`, of which a part that is `*` stands for any number. */
+export function matchesCommunity(pattern: string, community: string): boolean {
+  if (!pattern.includes('*')) return pattern === community;
+  const [wanted, parts] = [pattern.split(':'), community.split(':')];
+  return (
+    wanted.length === parts.length && wanted.every((part, i) => part === '*' || part === parts[i])
+  );
+}
+
+/** The kind of a canonical text, or of a pattern. */
 export function communityKind(community: string): CommunityKind {
   if (/^[a-z]/.test(community)) return 'extended';
   return community.split(':').length === 3 ? 'large' : 'standard';

@@ -1,3 +1,4 @@
+import { matchesCommunity } from '../core/community.ts';
 import {
   compareText,
   type Ip,
@@ -115,7 +116,9 @@ function isPrefix(text: Ip | Prefix): text is Prefix {
 
 function actedOn(statement: BgpStatement, path: PolicyPath, peer: PolicyPeer): PolicyPath {
   const { addCommunities, removeCommunities, localPreference, med, prepend, nextHop } = statement;
-  const kept = path.communities.filter((one) => removeCommunities?.includes(one) !== true);
+  const isRemoved = (one: string) =>
+    removeCommunities?.some((pattern) => matchesCommunity(pattern, one)) === true;
+  const kept = path.communities.filter((one) => !isRemoved(one));
   return {
     ...path,
     communities: [...new Set([...kept, ...(addCommunities ?? [])])].toSorted(compareText),

@@ -17,6 +17,9 @@ export function peerMarker(peer: string): string {
   return `${front}:2:${hash >>> 0}`;
 }
 
+/** All of them, for a policy to remove (see `matchesCommunity`). */
+export const everyMarker = `${front}:*:*`;
+
 export function isMarker(community: string): boolean {
   return community.startsWith(`${front}:`);
 }

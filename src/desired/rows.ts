@@ -296,6 +296,7 @@ export interface BgpStatement {
   readonly routeType?: 'internal' | 'external' | 'local';
   readonly accept: boolean;
   readonly addCommunities?: readonly string[];
+  /** Communities, or patterns of them (src/core/community.ts, `matchesCommunity`). */
   readonly removeCommunities?: readonly string[];
   readonly localPreference?: number;
   readonly med?: number;

@@ -10,7 +10,7 @@ import {
   prefixContains,
   prefixLength,
 } from '../core/ip.ts';
-import { peerMarker, podsMarker, servicesMarker } from '../desired/markers.ts';
+import { everyMarker, peerMarker, podsMarker, servicesMarker } from '../desired/markers.ts';
 import type { BgpPolicyRow, BgpStatement } from '../desired/rows.ts';
 import { nodeBgp } from '../model/bgp-annotations.ts';
 import type { BgpPeerConfig, ImportConfig, PrefixFilter } from '../model/bgp-config.ts';
@@ -87,28 +87,25 @@ function exportStatements(
   peers: readonly BgpPeerConfig[],
   phase: DeparturePhase,
 ): BgpStatement[] {
-  const markers = [
-    ...new Set([podsMarker, servicesMarker, ...peers.map((peer) => peerMarker(peer.name))]),
-  ].toSorted();
-  const toNodes = statementsToNodes(self, markers);
+  const toNodes = statementsToNodes(self);
   // Before the ranges around them, which would speak for them otherwise.
   const first = mesh.length === 0 ? [] : toNodes.map((one) => ({ ...one, ...toMesh(one, mesh) }));
   const nothingElse = { name: 'nothing else to nodes in ranges', peers: mesh, accept: false };
   return [
     ...first,
     ...(mesh.length === 0 ? [] : [nothingElse]),
-    ...peers.flatMap((peer) => exportsTo(peer, config, self, markers, phase)),
+    ...peers.flatMap((peer) => exportsTo(peer, config, self, phase)),
     ...toNodes,
   ];
 }
 
-function statementsToNodes(self: Node, markers: readonly string[]): BgpStatement[] {
+function statementsToNodes(self: Node): BgpStatement[] {
   const pods: BgpStatement = {
     name: 'pods to nodes',
     communities: [podsMarker],
     routeType: 'local',
     accept: true,
-    removeCommunities: markers,
+    removeCommunities: [everyMarker],
   };
   if (nodeBgp(self).reflector === undefined) return [pods];
   return [pods, { name: 'reflected', routeType: 'internal', accept: true }];
@@ -122,7 +119,6 @@ function exportsTo(
   peer: BgpPeerConfig,
   config: Config,
   self: Node,
-  removeCommunities: readonly string[],
   phase: DeparturePhase,
 ): BgpStatement[] {
   const targets = targetOf(peer);
@@ -135,7 +131,7 @@ function exportsTo(
     peers: targets,
     routeType: 'local' as const,
     accept: true,
-    removeCommunities,
+    removeCommunities: [everyMarker],
     ...(advertise.med === undefined ? {} : { med: advertise.med }),
     ...(prepend === undefined ? {} : { prepend }),
   };
@@ -233,7 +229,8 @@ function groupByRules(
   return [...addresses, ...ranges];
 }
 
-const everything: readonly PrefixFilter[] = [
+/** The default routes, and nothing else. */
+const defaultRoutes: readonly PrefixFilter[] = [
   { prefix: prefix('0.0.0.0/0'), min: 0, max: 0 },
   { prefix: prefix('::/0'), min: 0, max: 0 },
 ];
@@ -255,7 +252,7 @@ function importsFrom(rules: ImportConfig, peers: readonly Target[]): BgpStatemen
     ...preference,
   });
   return [
-    ...(rules.defaultRoute ? [] : byFamily(everything, refused('default route'))),
+    ...(rules.defaultRoute ? [] : byFamily(defaultRoutes, refused('default route'))),
     ...byFamily(rules.reject, refused('rejected prefixes')),
     ...byKind(rules.rejectCommunities, refused('rejected communities')),
     ...byFamily(rules.accept, accepted('accepted prefixes')),

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { ip, prefix } from '../../src/core/ip.ts';
 import { pathRow } from '../../src/desired/bgp.ts';
 import { evaluatePolicy, type PolicyPath } from '../../src/desired/bgp-policy.ts';
+import { everyMarker, peerMarker, podsMarker, servicesMarker } from '../../src/desired/markers.ts';
 import type { BgpPathRow, BgpPolicyRow } from '../../src/desired/rows.ts';
 import { findGobgpd, freePort, until } from './gobgpd.ts';
 import { nodePeerRow, type Speaker, serverRows, startSpeaker } from './speaker.ts';
@@ -14,10 +15,10 @@ const exports: BgpPolicyRow = {
     { name: 'never', communities: ['64512:66'], accept: false },
     {
       name: 'marked',
-      communities: ['4294967295:1:2'],
+      communities: [servicesMarker],
       routeType: 'local',
       accept: true,
-      removeCommunities: ['4294967295:1:1', '4294967295:1:2'],
+      removeCommunities: [everyMarker],
       addCommunities: ['64512:9', '64512:1:9'],
       med: 30,
       prepend: { asn: 64_999, times: 2 },
@@ -51,10 +52,10 @@ const paths: readonly BgpPathRow[] = (
     ['10.1.2.0/25', []],
     ['10.2.3.0/24', []],
     ['10.2.0.0/16', ['64512:5:5']],
-    ['10.3.0.0/16', ['64512:66', '4294967295:1:2']],
+    ['10.3.0.0/16', ['64512:66', servicesMarker]],
     ['11.1.0.0/16', ['64512:5']],
-    ['11.2.0.0/16', ['4294967295:1:1', '4294967295:1:2', '64512:5']],
-    ['10.4.0.0/16', ['4294967295:1:1', '64512:5:5']],
+    ['11.2.0.0/16', [podsMarker, servicesMarker, peerMarker('gone'), '64512:5:5', '64512:5']],
+    ['10.4.0.0/16', [podsMarker, '64512:5:5']],
   ] as const
 ).map(([to, communities], i) =>
   pathRow(prefix(to), nextHop, { communities: communities.toSorted(), med: 10 + i }),

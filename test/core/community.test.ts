@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
-import { communityKind, parseCommunity } from '../../src/core/community.ts';
+import { communityKind, matchesCommunity, parseCommunity } from '../../src/core/community.ts';
 
 const u16 = fc.nat(0xffff);
 const u32 = fc.nat(0xffffffff);
@@ -56,4 +56,13 @@ describe('communities', () => {
     it(`${JSON.stringify(text)} is ${text === '1' ? 'a number' : 'none'}`, () => {
       assert.equal(parseCommunity(text).ok, text === '1');
     });
+
+  it('meets a pattern of its own form, whatever the numbers at its stars', () => {
+    const patterns = ['1:*:*', '1:2', '1:2:*'];
+    const met = (text: string) => patterns.filter((one) => matchesCommunity(one, text));
+    assert.deepEqual(
+      ['1:2:3', '1:3:2', '11:2:3', '1:2', '12:2'].map((text) => met(text)),
+      [['1:*:*', '1:2:*'], ['1:*:*'], [], ['1:2'], []],
+    );
+  });
 });

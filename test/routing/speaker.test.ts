@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
+import { concernedPeers } from '../../src/bgp/policy-codec.ts';
 import { ip, prefix } from '../../src/core/ip.ts';
 import { evaluatePolicy } from '../../src/desired/bgp-policy.ts';
-import { podsMarker, servicesMarker } from '../../src/desired/markers.ts';
-import type { BgpPeerRow, BgpStatement } from '../../src/desired/rows.ts';
+import { everyMarker, podsMarker, servicesMarker } from '../../src/desired/markers.ts';
+import type { BgpPeerRow, BgpPolicyRow, BgpStatement } from '../../src/desired/rows.ts';
 import type { BgpConfig } from '../../src/model/bgp-config.ts';
 import type { Node } from '../../src/model/facts.ts';
 import type { Store } from '../../src/model/store.ts';
@@ -212,8 +213,21 @@ describe('the export policy', () => {
       found.map((one) => `${one.name}: ${one.accept}`),
       ['services to a: true', 'pods to a: true', 'nothing else to a: false'],
     );
-    assert.ok(found[0]?.removeCommunities?.includes(servicesMarker));
+    assert.deepEqual(found[0]?.removeCommunities, [everyMarker]);
     assert.ok(found[0]?.communities?.includes(servicesMarker));
+  });
+
+  it('concerns no other neighbour, and no node, when one comes', () => {
+    const rows = [peers, [...peers, peer('b', { address: ip('192.0.2.254') })]].map(
+      (list): BgpPolicyRow => ({
+        direction: 'export',
+        otherwise: 'reject',
+        statements: statements('export', { peers: list }),
+      }),
+    );
+    const [before, after] = rows;
+    assert.ok(before !== undefined && after !== undefined);
+    assert.deepEqual(concernedPeers(before, after), ['192.0.2.254']);
   });
 
   it('adds what the neighbour, and the Node, ask for', () => {
