@@ -131,11 +131,12 @@ export interface NatInterfaceRow {
 
 /** First match decides. A rule of one IP family never matches the other. */
 export interface FilterRule {
-  readonly permit: boolean;
+  /** `reflect` permits and opens a session: later packets of the flow pass in both directions. */
+  readonly action: 'permit' | 'reflect' | 'deny';
   readonly source: Prefix;
   readonly destination: Prefix;
-  readonly protocol: 'any' | 'TCP' | 'UDP' | 'SCTP' | 'ICMPv6';
-  /** First and last destination port, or type of ICMPv6; absent: every one. */
+  readonly protocol: 'any' | 'TCP' | 'UDP' | 'SCTP' | 'ICMP' | 'ICMPv6';
+  /** First and last destination port, or type of ICMP; absent: every one. */
   readonly ports?: readonly [number, number];
 }
 
@@ -147,11 +148,15 @@ export interface FilterRow {
   readonly rules: readonly FilterRule[];
 }
 
-/** What an interface asks of the packets that it receives: filters by name, first match decides. */
+/**
+ * What an interface asks of the packets that it receives (`input`) and sends (`output`): filters
+ * by name, first match decides. What no rule of a list matches is dropped; an empty list lets
+ * everything pass. Together at least one and at most 255 (VPP, acl.api: `u8 count`).
+ */
 export interface FilterListRow {
   readonly interface: InterfaceName;
-  /** At least one and at most 255. What no rule matches is dropped. */
   readonly input: readonly string[];
+  readonly output: readonly string[];
 }
 
 /**

@@ -69,9 +69,9 @@ function formatDevice(row: InterfaceRow): string {
   return ` ${row.kind === 'tap' ? row.podInterface : row.hostInterface}`;
 }
 
-function formatRule({ permit, source, destination, protocol, ports }: FilterRule): string {
+function formatRule({ action, source, destination, protocol, ports }: FilterRule): string {
   const where = ports === undefined ? '' : ` ${ports[0] === ports[1] ? ports[0] : ports.join('-')}`;
-  return `${permit ? 'permit' : 'deny'} ${protocol.toLowerCase()} ${source} > ${destination}${where}`;
+  return `${action} ${protocol.toLowerCase()} ${source} > ${destination}${where}`;
 }
 
 function formatAttributes({ communities, localPreference, med }: BgpPathRow): string {
@@ -149,7 +149,10 @@ export const tables: { readonly [Name in Stage]: Table<RowTypes[Name]> } = {
   filterLists: table(
     'filterLists',
     (row) => row.interface,
-    (row) => `${row.interface} in ${row.input.join(' ')}`,
+    (row) => {
+      const input = row.input.length > 0 ? ` in ${row.input.join(' ')}` : '';
+      return `${row.interface}${input}${row.output.length > 0 ? ` out ${row.output.join(' ')}` : ''}`;
+    },
   ),
   natInterfaces: table(
     'natInterfaces',

@@ -39,6 +39,7 @@ export function projectPolicy(
     policyTypes: given.length > 0 ? given : types,
     ingress: rulesOf(listOf(spec.ingress), 'from', 'spec.ingress', context),
     egress: rulesOf(egress, 'to', 'spec.egress', context),
+    mode: 'enforce',
   };
 }
 

@@ -179,6 +179,52 @@ export interface NetworkPolicy {
   readonly policyTypes: readonly ('Ingress' | 'Egress')[];
   readonly ingress: readonly PolicyRule[];
   readonly egress: readonly PolicyRule[];
+  /** Annotation `kube-vpp-router.io/policy-mode`: `audit` only says what it would deny. */
+  readonly mode: 'enforce' | 'audit';
+}
+
+/** Pods of some namespaces. */
+export interface PodSelector {
+  /** The one namespace, or a selector of namespaces. */
+  readonly namespace: string | LabelSelector;
+  readonly pods: LabelSelector;
+}
+
+/** Exactly one field is there. */
+export interface ClusterPeer {
+  readonly pods?: PodSelector;
+  readonly networks?: readonly Prefix[];
+  /** Experimental channel; egress only. */
+  readonly nodes?: LabelSelector;
+}
+
+export interface ClusterPort {
+  /** Absent with a port's name alone: the protocol is that of the container's port. */
+  readonly protocol?: Protocol;
+  /** Absent: every port of the protocol. A string is a container port's name. */
+  readonly port?: number | string;
+  readonly endPort?: number;
+}
+
+export interface ClusterRule {
+  /** '' when it has none. */
+  readonly name: string;
+  readonly action: 'Accept' | 'Deny' | 'Pass';
+  /** Empty: everybody, which only a rule has that could not be read (it "fails closed"). */
+  readonly peers: readonly ClusterPeer[];
+  /** Empty: every port and protocol. */
+  readonly ports: readonly ClusterPort[];
+}
+
+/** policy.networking.k8s.io/v1alpha2 ClusterNetworkPolicy. */
+export interface ClusterNetworkPolicy {
+  readonly key: ObjectKey;
+  readonly tier: 'Admin' | 'Baseline';
+  /** 0 to 1000; a lower number goes first. */
+  readonly priority: number;
+  readonly subject: PodSelector;
+  readonly ingress: readonly ClusterRule[];
+  readonly egress: readonly ClusterRule[];
 }
 
 /** A pod's interface that CNI ADD made and CNI DEL has not yet removed. Source: src/cni. */

@@ -2,6 +2,7 @@ import type { Ip } from '../core/ip.ts';
 import type { Config } from './config.ts';
 import type {
   Attachment,
+  ClusterNetworkPolicy,
   Departure,
   EndpointSlice,
   LearnedRoute,
@@ -32,6 +33,7 @@ export interface FactTypes {
   readonly nodes: Node;
   readonly namespaces: Namespace;
   readonly policies: NetworkPolicy;
+  readonly clusterPolicies: ClusterNetworkPolicy;
   readonly attachments: Attachment;
   /** Key: the prefix. */
   readonly learnedRoutes: LearnedRoute;
@@ -63,6 +65,7 @@ export const factKinds: readonly FactKind[] = [
   'nodes',
   'namespaces',
   'policies',
+  'clusterPolicies',
   'attachments',
   'learnedRoutes',
   'affinityEpochs',

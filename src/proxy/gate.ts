@@ -125,7 +125,13 @@ function permit(
   protocol: FilterRule['protocol'],
   ports?: readonly [number, number],
 ): FilterRule {
-  return { permit: true, source, destination, protocol, ...(ports === undefined ? {} : { ports }) };
+  return {
+    action: 'permit',
+    source,
+    destination,
+    protocol,
+    ...(ports === undefined ? {} : { ports }),
+  };
 }
 
 function planFilter(
@@ -192,7 +198,7 @@ function localRules(
 
 function toFrontend(allow: boolean, source: Prefix, { vip, port }: Frontend): FilterRule {
   return {
-    permit: allow,
+    action: allow ? 'permit' : 'deny',
     source,
     destination: hostPrefix(vip),
     protocol: 'any',
@@ -209,11 +215,11 @@ function planLists(facts: Facts): { filters?: FilterRow[]; filterLists?: FilterL
   if (ranges.length + local.length === 0 || !facts.uplink.has(uplinkName)) return {};
   const lists: FilterListRow[] = [
     // Policy Local only forbids, and so comes first: ranges permit, and the first match decides.
-    { interface: uplinkName, input: [...local, ...ranges, permitAll.name] },
+    { interface: uplinkName, input: [...local, ...ranges, permitAll.name], output: [] },
   ];
   if (ranges.length > 0)
     for (const name of [hostName, ...podInterfaces(facts)])
-      lists.push({ interface: name, input: [...ranges, permitAll.name] });
+      lists.push({ interface: name, input: [...ranges, permitAll.name], output: [] });
   return { filters: [permitAll], filterLists: lists };
 }
 

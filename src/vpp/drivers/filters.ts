@@ -1,3 +1,4 @@
+import { acl_action } from '../../../native/vpp-api/catalogue/acl-types.ts';
 import { ip_proto } from '../../../native/vpp-api/catalogue/ip-types.ts';
 import type { FieldsOf } from '../../../native/vpp-api/codec.ts';
 import type { FilterListRow, FilterRow, FilterRule } from '../../desired/rows.ts';
@@ -35,7 +36,7 @@ export const filterParts: VppDriverParts<FilterRow> = {
   },
 };
 
-/** The filters of an interface's input. */
+/** The filters of an interface. */
 export const filterListParts: VppDriverParts<FilterListRow> = {
   async dump(session) {
     const names = new Map([...session.handles.filters].map(([name, index]) => [index, name]));
@@ -43,34 +44,37 @@ export const filterListParts: VppDriverParts<FilterListRow> = {
     return lists.flatMap((list) => {
       const name = session.handles.nameOf(list.sw_if_index);
       if (name === undefined || list.acls.length === 0) return [];
-      const input = list.acls.slice(0, list.n_input).map((index) => names.get(index) ?? '?');
-      const whole = list.n_input === list.acls.length;
-      return [{ key: name, row: whole ? { interface: name, input } : undefined }];
+      const acls = list.acls.map((index) => names.get(index) ?? '?');
+      const [input, output] = [acls.slice(0, list.n_input), acls.slice(list.n_input)];
+      return [{ key: name, row: { interface: name, input, output } }];
     });
   },
   async put(session, row) {
-    const acls = row.input.map((name) => {
-      const index = session.handles.filters.get(name);
-      if (index === undefined) throw new Error(`waiting for filter ${name}`);
-      return index;
-    });
-    await writeList(session, session.handles.need(row.interface), acls);
+    const numbers = (names: readonly string[]) =>
+      names.map((name) => {
+        const index = session.handles.filters.get(name);
+        if (index === undefined) throw new Error(`waiting for filter ${name}`);
+        return index;
+      });
+    const lists = { input: numbers(row.input), output: numbers(row.output) };
+    await writeLists(session, session.handles.need(row.interface), lists);
   },
   async remove(session, name) {
     const swIfIndex = session.handles.interfaces.get(name);
-    if (swIfIndex !== undefined) await writeList(session, swIfIndex, []);
+    if (swIfIndex !== undefined) await writeLists(session, swIfIndex, { input: [], output: [] });
   },
 };
 
-async function writeList(
+/** Both lists at once: VPP replaces them in one step. */
+async function writeLists(
   session: VppSession,
   swIfIndex: number,
-  acls: readonly number[],
+  { input, output }: { readonly input: readonly number[]; readonly output: readonly number[] },
 ): Promise<void> {
   await session.connection.request('acl_interface_set_acl_list', {
     sw_if_index: swIfIndex,
-    n_input: acls.length,
-    acls,
+    n_input: input.length,
+    acls: [...input, ...output],
   });
 }
 
@@ -81,35 +85,47 @@ const protocolNumbers: { readonly [P in FilterRule['protocol']]: number } = {
   TCP: ip_proto.IP_API_PROTO_TCP,
   UDP: ip_proto.IP_API_PROTO_UDP,
   SCTP: ip_proto.IP_API_PROTO_SCTP,
+  ICMP: ip_proto.IP_API_PROTO_ICMP,
   ICMPv6: ip_proto.IP_API_PROTO_ICMP6,
 };
 
+const actions: { readonly [A in FilterRule['action']]: number } = {
+  permit: acl_action.ACL_ACTION_API_PERMIT,
+  reflect: acl_action.ACL_ACTION_API_PERMIT_REFLECT,
+  deny: acl_action.ACL_ACTION_API_DENY,
+};
+
+function isIcmp(protocol: string): boolean {
+  return protocol === 'ICMP' || protocol === 'ICMPv6';
+}
+
 function writeRule(rule: FilterRule): AclRule {
-  const base = aclRule(rule.permit, rule.source, rule.destination, protocolNumbers[rule.protocol]);
+  const { source, destination, protocol } = rule;
+  const base = {
+    ...aclRule(true, source, destination, protocolNumbers[protocol]),
+    is_permit: actions[rule.action],
+    ...(isIcmp(protocol) ? { srcport_or_icmptype_last: 255, dstport_or_icmpcode_last: 255 } : {}),
+  };
   if (rule.ports === undefined) return base;
   const [first, last] = rule.ports;
-  return rule.protocol === 'ICMPv6'
-    ? {
-        ...base,
-        srcport_or_icmptype_first: first,
-        srcport_or_icmptype_last: last,
-        dstport_or_icmpcode_last: 255,
-      }
+  return isIcmp(protocol)
+    ? { ...base, srcport_or_icmptype_first: first, srcport_or_icmptype_last: last }
     : { ...base, dstport_or_icmpcode_first: first, dstport_or_icmpcode_last: last };
 }
 
 /** Undefined when we would not write such a rule: then the filter is written again. */
 function readRule(rule: AclRule): FilterRule | undefined {
   const protocol = Object.entries(protocolNumbers).find(([, number]) => number === rule.proto)?.[0];
-  if (protocol === undefined) return undefined;
-  const icmp = protocol === 'ICMPv6';
+  const action = Object.entries(actions).find(([, number]) => number === rule.is_permit)?.[0];
+  if (protocol === undefined || action === undefined) return undefined;
+  const icmp = isIcmp(protocol);
   const first = icmp ? rule.srcport_or_icmptype_first : rule.dstport_or_icmpcode_first;
   const last = icmp ? rule.srcport_or_icmptype_last : rule.dstport_or_icmpcode_last;
   return {
-    permit: rule.is_permit === 1,
+    action: action as FilterRule['action'],
     source: rule.src_prefix,
     destination: rule.dst_prefix,
     protocol: protocol as FilterRule['protocol'],
-    ...(first === 0 && last === 65_535 ? {} : { ports: [first, last] as const }),
+    ...(first === 0 && last === (icmp ? 255 : 65_535) ? {} : { ports: [first, last] as const }),
   };
 }
