@@ -2,8 +2,13 @@ import { ip, prefix } from '../src/core/ip.ts';
 import type { Config } from '../src/model/config.ts';
 import type {
   Attachment,
+  ClusterNetworkPolicy,
   Endpoint,
   EndpointSlice,
+  LabelSelector,
+  Labels,
+  Namespace,
+  NetworkPolicy,
   Node,
   Pod,
   Service,
@@ -110,6 +115,48 @@ export function node(key: string, number: number, given: Partial<Node> = {}): No
     terminating: false,
     networkUnavailable: false,
     shuttingDown: false,
+    ...given,
+  };
+}
+
+export function namespace(key: string, labels: Labels = {}): Namespace {
+  return { key, labels };
+}
+
+/** Without requirements: everything. */
+export function selector(
+  matchLabels: Labels = {},
+  matchExpressions: LabelSelector['matchExpressions'] = [],
+): LabelSelector {
+  return { matchLabels, matchExpressions };
+}
+
+/** Selects every pod of its namespace, and nobody may talk to them. */
+export function networkPolicy(key: string, given: Partial<NetworkPolicy> = {}): NetworkPolicy {
+  return {
+    key,
+    namespace: key.slice(0, key.indexOf('/')),
+    podSelector: selector(),
+    policyTypes: ['Ingress'],
+    ingress: [],
+    egress: [],
+    mode: 'enforce',
+    ...given,
+  };
+}
+
+/** Every pod is its subject, and it has no rules. */
+export function clusterPolicy(
+  key: string,
+  given: Partial<ClusterNetworkPolicy> = {},
+): ClusterNetworkPolicy {
+  return {
+    key,
+    tier: 'Admin',
+    priority: 0,
+    subject: { namespace: selector(), pods: selector() },
+    ingress: [],
+    egress: [],
     ...given,
   };
 }

@@ -3,6 +3,7 @@ import { familyOf, type Ip, ipToBigInt } from '../core/ip.ts';
 import { type Parsed, parsed } from '../core/parsed.ts';
 import type { PoolConfig } from '../model/config.ts';
 import type { Labels, Service } from '../model/facts.ts';
+import { hasLabels } from '../model/labels.ts';
 
 /** Addresses from which load balancers get theirs, and who may have them. */
 export interface Pool {
@@ -32,13 +33,9 @@ export function admits(
   const { namespaces } = config;
   return (
     (namespaces.length === 0 || namespaces.includes(namespace)) &&
-    matches(config.namespaceLabels, namespaceLabels ?? {}) &&
-    matches(config.serviceLabels, service.labels)
+    hasLabels(namespaceLabels ?? {}, config.namespaceLabels) &&
+    hasLabels(service.labels, config.serviceLabels)
   );
-}
-
-function matches(wanted: Labels, labels: Labels): boolean {
-  return Object.entries(wanted).every(([name, value]) => labels[name] === value);
 }
 
 /** Whether an address is one of a pool's. */

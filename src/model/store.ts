@@ -13,9 +13,10 @@ import type {
   Service,
   Uplink,
 } from './facts.ts';
-import { createGated, type Gated, type GateReason, indexGated } from './gated.ts';
-import { changedParts, nodePartKey } from './node-parts.ts';
-import { indexOutside, type Outside } from './outside.ts';
+import type { Gated, GateReason } from './gated.ts';
+import { createIndexes, indexFact } from './indexes.ts';
+import type { Outside } from './outside.ts';
+import type { SelectionId, Selections } from './selections.ts';
 
 /**
  * The store: the only mutable truth of the daemon.
@@ -86,6 +87,10 @@ export type Facts = { readonly [K in FactKind]: ReadonlyMap<string, FactTypes[K]
   readonly gated: Gated;
   /** Services by address and node port: an index of `services`, kept by the store. */
   readonly outside: Outside;
+  /** Which pods the peers of policies select: kept by the store. */
+  readonly selections: Selections;
+  /** Kinds whose source has delivered a first complete list, as it is now. */
+  readonly complete: ReadonlySet<FactKind>;
 };
 
 export type ChangedKeys = { readonly [K in FactKind]?: ReadonlySet<string> } & {
@@ -97,6 +102,10 @@ export type ChangedKeys = { readonly [K in FactKind]?: ReadonlySet<string> } & {
   readonly gated?: ReadonlySet<GateReason>;
   /** Addresses and node ports of Services that changed, before and after. */
   readonly outside?: ReadonlySet<string>;
+  /** Selections whose buckets changed, and those that came or went. */
+  readonly selections?: ReadonlySet<SelectionId>;
+  /** Kinds that became complete. */
+  readonly complete?: ReadonlySet<FactKind>;
 };
 
 export interface Snapshot {
@@ -131,7 +140,8 @@ export interface Store {
   changed(): Promise<void>;
 }
 
-type MarkedKind = keyof ChangedKeys;
+/** What has changed keys: facts of a kind, or an index. */
+export type MarkedKind = keyof ChangedKeys;
 
 type MutableFacts = { [K in FactKind]: Map<string, FactTypes[K]> };
 
@@ -145,7 +155,7 @@ export function createStore(): Store {
   let wake: (() => void) | undefined;
   let waiting: Promise<void> | undefined;
 
-  const view: Facts = { ...facts, ...indexes };
+  const view: Facts = { ...facts, ...indexes, complete: synced };
 
   function mark(kind: MarkedKind, key: string): void {
     const keys = changed.get(kind);
@@ -161,6 +171,11 @@ export function createStore(): Store {
     else map.set(key, fact);
     indexFact(indexes, kind, key, [before, fact], mark);
     mark(kind, key);
+  }
+
+  function complete(kind: FactKind): void {
+    if (!synced.has(kind)) mark('complete', kind);
+    synced.add(kind);
   }
 
   function committed(): void {
@@ -184,11 +199,11 @@ export function createStore(): Store {
     replace(kind, all) {
       for (const key of facts[kind].keys()) if (!all.has(key)) put(kind, key, undefined);
       for (const [key, fact] of all) put(kind, key, fact);
-      synced.add(kind);
+      complete(kind);
       committed();
     },
     markSynced(kind) {
-      synced.add(kind);
+      complete(kind);
       committed();
     },
     pending: (kind) => changed.get(kind)?.size ?? 0,
@@ -213,68 +228,4 @@ export function createStore(): Store {
       return waiting;
     },
   };
-}
-
-function createIndexes() {
-  return {
-    slicesOf: new Map<string, Set<string>>(),
-    nodeOf: new Map<Ip, string>(),
-    gated: createGated(),
-    outside: new Map<string, Set<string>>(),
-  };
-}
-
-/** Brings the indexes up to date with one fact, and marks what changed in them. */
-function indexFact(
-  { slicesOf, nodeOf, gated, outside }: ReturnType<typeof createIndexes>,
-  kind: FactKind,
-  key: string,
-  facts: readonly [unknown, unknown],
-  mark: (kind: MarkedKind, key: string) => void,
-): void {
-  if (kind === 'slices') {
-    const slices = facts as readonly (EndpointSlice | undefined)[];
-    for (const slice of slices) if (slice !== undefined) mark('slicesOf', slice.service);
-    indexSlice(slicesOf, key, slices[0]?.service, slices[1]?.service);
-  }
-  if (kind === 'services') {
-    const [was, is] = facts as readonly (Service | undefined)[];
-    for (const reason of indexGated(gated, key, was, is)) mark('gated', reason);
-    for (const place of indexOutside(outside, key, was, is)) mark('outside', place);
-  }
-  if (kind === 'nodes') {
-    const [was, is] = facts as readonly (Node | undefined)[];
-    indexNode(nodeOf, key, was, is);
-    for (const part of changedParts(was, is)) mark('nodeParts', nodePartKey(part, key));
-  }
-}
-
-function indexNode(
-  nodeOf: Map<Ip, string>,
-  key: string,
-  before: Node | undefined,
-  after: Node | undefined,
-): void {
-  for (const ip of before?.internalIps ?? []) if (nodeOf.get(ip) === key) nodeOf.delete(ip);
-  for (const ip of after?.internalIps ?? []) nodeOf.set(ip, key);
-}
-
-/** A slice may change its Service in life: the label is mutable. */
-function indexSlice(
-  slicesOf: Map<string, Set<string>>,
-  key: string,
-  before: string | undefined,
-  after: string | undefined,
-): void {
-  if (before === after) return;
-  if (before !== undefined) {
-    const keys = slicesOf.get(before);
-    keys?.delete(key);
-    if (keys?.size === 0) slicesOf.delete(before);
-  }
-  if (after !== undefined) {
-    const keys = slicesOf.get(after);
-    if (keys === undefined) slicesOf.set(after, new Set([key]));
-    else keys.add(key);
-  }
 }

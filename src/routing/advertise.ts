@@ -20,10 +20,11 @@ import type { Config } from '../model/config.ts';
 import { usableEndpoints } from '../model/endpoints.ts';
 import type { Service } from '../model/facts.ts';
 import { externalIps, loadBalancerIps, servicesOutside } from '../model/frontends.ts';
+import { hasLabels } from '../model/labels.ts';
 import { hasChanged } from '../model/node-parts.ts';
 import { endpointsOfPort } from '../model/service-endpoints.ts';
 import type { ChangedKeys, Facts } from '../model/store.ts';
-import { externalPeers, matches } from './external-peers.ts';
+import { externalPeers } from './external-peers.ts';
 import { poolOf } from './pool-of.ts';
 
 /** Addresses of Services become paths that this node announces. One owner is one Service. */
@@ -119,7 +120,7 @@ function readWishes(facts: Facts, config: Config, service: Service): Wishes {
     return undefined;
   };
   const { advertise } = config.bgp;
-  const selected = matches(advertise.serviceSelector, service.labels);
+  const selected = hasLabels(service.labels, advertise.serviceSelector);
   const kinds = new Map<AddressKind, string>();
   for (const [kind, flag, name] of flags) {
     const said = read(`${kubeRouter}${name}`, parseFlag);

@@ -5,7 +5,8 @@ import type { BfdSessionRow, BgpPeerRow, NatExclusionRow } from '../desired/rows
 import { type NodePeer, nodeBgp } from '../model/bgp-annotations.ts';
 import type { BgpConfig, BgpPeerConfig, PeerAdvertiseConfig } from '../model/bgp-config.ts';
 import type { Config } from '../model/config.ts';
-import type { Labels, Node, Uplink } from '../model/facts.ts';
+import type { Node, Uplink } from '../model/facts.ts';
+import { hasLabels } from '../model/labels.ts';
 import type { Facts } from '../model/store.ts';
 import { planBfd, unmasked } from './bfd.ts';
 
@@ -31,7 +32,7 @@ const plainAdvertise: PeerAdvertiseConfig = {
 export function externalPeers(config: Config, self: Node | undefined): ExternalPeer[] {
   const labels = self?.labels ?? {};
   const found = config.bgp.peers.flatMap((peer): ExternalPeer[] =>
-    matches(peer.nodeSelector, labels)
+    hasLabels(labels, peer.nodeSelector)
       ? [{ config: peer, origin: { object: 'config', field: `bgp.peers[${peer.name}]` } }]
       : [],
   );
@@ -79,11 +80,6 @@ function fromAnnotation({
     bfd,
     advertise: plainAdvertise,
   };
-}
-
-/** Whether every wanted label is there. */
-export function matches(wanted: Labels, labels: Labels): boolean {
-  return Object.entries(wanted).every(([name, value]) => labels[name] === value);
 }
 
 /**

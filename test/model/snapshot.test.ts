@@ -11,4 +11,17 @@ describe('a snapshot', () => {
     assert.equal(snapshot.synced.has('attachments'), false);
     assert.equal(store.takeSnapshot().synced.has('attachments'), true);
   });
+
+  it('tells once that a kind became complete, and planners see it', () => {
+    const store = createStore();
+    assert.equal(store.facts.complete.has('policies'), false);
+    store.replace('policies', new Map());
+    store.markSynced('pods');
+    const { changed, facts } = store.takeSnapshot();
+    assert.deepEqual([...(changed.complete ?? [])], ['policies', 'pods']);
+    assert.deepEqual([...facts.complete], ['policies', 'pods']);
+    store.replace('policies', new Map());
+    store.markSynced('pods');
+    assert.equal(store.takeSnapshot().changed.complete, undefined);
+  });
 });

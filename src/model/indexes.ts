@@ -1,0 +1,123 @@
+import type { Ip } from '../core/ip.ts';
+import type {
+  ClusterNetworkPolicy,
+  EndpointSlice,
+  Namespace,
+  NetworkPolicy,
+  Node,
+  Pod,
+  Service,
+} from './facts.ts';
+import { createGated, indexGated } from './gated.ts';
+import { changedParts, nodePartKey } from './node-parts.ts';
+import { indexOutside } from './outside.ts';
+import { createSelectionIndex, type SelectionIndex } from './selection-index.ts';
+import {
+  policyRef,
+  type SelectionId,
+  selectorsOfClusterPolicy,
+  selectorsOfPolicy,
+} from './selections.ts';
+import type { FactKind, MarkedKind } from './store.ts';
+
+/** Indexes of facts, which are part of the facts. */
+export function createIndexes() {
+  return {
+    slicesOf: new Map<string, Set<string>>(),
+    nodeOf: new Map<Ip, string>(),
+    gated: createGated(),
+    outside: new Map<string, Set<string>>(),
+    selections: createSelectionIndex(),
+  };
+}
+
+/** Brings the indexes up to date with one fact, and marks what changed in them. */
+export function indexFact(
+  { slicesOf, nodeOf, gated, outside, selections }: ReturnType<typeof createIndexes>,
+  kind: FactKind,
+  key: string,
+  facts: readonly [unknown, unknown],
+  mark: (kind: MarkedKind, key: string) => void,
+): void {
+  if (kind === 'slices') {
+    const slices = facts as readonly (EndpointSlice | undefined)[];
+    for (const slice of slices) if (slice !== undefined) mark('slicesOf', slice.service);
+    indexSlice(slicesOf, key, slices[0]?.service, slices[1]?.service);
+  }
+  if (kind === 'services') {
+    const [was, is] = facts as readonly (Service | undefined)[];
+    for (const reason of indexGated(gated, key, was, is)) mark('gated', reason);
+    for (const place of indexOutside(outside, key, was, is)) mark('outside', place);
+  }
+  if (kind === 'nodes') {
+    const [was, is] = facts as readonly (Node | undefined)[];
+    indexNode(nodeOf, key, was, is);
+    for (const part of changedParts(was, is)) mark('nodeParts', nodePartKey(part, key));
+  }
+  for (const id of indexSelections(selections, kind, key, facts)) mark('selections', id);
+}
+
+function indexSelections(
+  index: SelectionIndex,
+  kind: FactKind,
+  key: string,
+  facts: readonly [unknown, unknown],
+): Iterable<SelectionId> {
+  if (kind === 'pods') {
+    const [was, is] = facts as readonly (Pod | undefined)[];
+    return index.changePod(key, was, is);
+  }
+  if (kind === 'namespaces') {
+    const [was, is] = facts as readonly (Namespace | undefined)[];
+    return index.changeNamespace(key, was, is);
+  }
+  if (kind === 'policies') {
+    const [was, is] = facts as readonly (NetworkPolicy | undefined)[];
+    const user = policyRef('NetworkPolicy', key);
+    return index.changeUser(
+      user,
+      was === undefined ? [] : selectorsOfPolicy(was),
+      is === undefined ? [] : selectorsOfPolicy(is),
+    );
+  }
+  if (kind === 'clusterPolicies') {
+    const [was, is] = facts as readonly (ClusterNetworkPolicy | undefined)[];
+    const user = policyRef('ClusterNetworkPolicy', key);
+    return index.changeUser(
+      user,
+      was === undefined ? [] : selectorsOfClusterPolicy(was),
+      is === undefined ? [] : selectorsOfClusterPolicy(is),
+    );
+  }
+  return [];
+}
+
+function indexNode(
+  nodeOf: Map<Ip, string>,
+  key: string,
+  before: Node | undefined,
+  after: Node | undefined,
+): void {
+  for (const ip of before?.internalIps ?? []) if (nodeOf.get(ip) === key) nodeOf.delete(ip);
+  for (const ip of after?.internalIps ?? []) nodeOf.set(ip, key);
+}
+
+/** A slice may change its Service in life: the label is mutable. */
+function indexSlice(
+  slicesOf: Map<string, Set<string>>,
+  key: string,
+  before: string | undefined,
+  after: string | undefined,
+): void {
+  if (before === after) return;
+  if (before !== undefined) {
+    const keys = slicesOf.get(before);
+    keys?.delete(key);
+    if (keys?.size === 0) slicesOf.delete(before);
+  }
+  if (after !== undefined) {
+    const keys = slicesOf.get(after);
+    if (keys === undefined) slicesOf.set(after, new Set([key]));
+    else keys.add(key);
+  }
+}
