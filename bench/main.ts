@@ -6,6 +6,7 @@ import { type Figure, printFigures } from './figures.ts';
 import { defaultPlane, type Plane } from './plane.ts';
 import { benchPlanning } from './planning.ts';
 import { benchRoutes } from './routes.ts';
+import { benchSelections } from './selections.ts';
 
 /** The benches by name; each prints its figures beside limits measured in the same run. */
 const benches: Readonly<
@@ -16,6 +17,7 @@ const benches: Readonly<
   churn: benchChurn,
   planning: benchPlanning,
   routes: benchRoutes,
+  selections: benchSelections,
 };
 
 const { values, positionals } = parseArgs({

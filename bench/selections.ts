@@ -9,7 +9,7 @@ const namespaceCount = 20;
 const podsEach = 500;
 const policyCount = 2_000;
 const rounds = 5;
-const changes = 500;
+const changes = 5_000;
 
 /**
  * Who the peers of policies are: 2,000 selections of 10,000 pods, a half of them by labels of
