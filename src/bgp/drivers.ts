@@ -2,19 +2,13 @@ import { compareText, familyOf, type Ip, ip, type Prefix, parseIp } from '../cor
 import type { BgpPathRow, BgpServerRow } from '../desired/rows.ts';
 import { equalRows } from '../desired/table.ts';
 import { tables } from '../desired/tables.ts';
-import {
-  type Change,
-  type Driver,
-  done,
-  failed,
-  type Held,
-  type Outcome,
-} from '../reconcile/driver.ts';
+import { type Change, type Driver, done, failed, type Held } from '../reconcile/driver.ts';
 import type { GobgpClient } from './client.ts';
 import type { ServerState } from './dialect.ts';
 import { GobgpError, GrpcCode } from './error.ts';
 import { communityOnWire, createAttributeEncoder } from './path-attributes.ts';
 import type { PathChange } from './path-codec.ts';
+import { eachAtOnce, eachInTurn } from './pipeline.ts';
 
 /**
  * GoBGP's global state and the paths that we originate.
@@ -140,7 +134,7 @@ export function createPathDriver(client: GobgpClient): Driver<BgpPathRow> {
       if (hopeless || changes.length === 1) return changes.map(() => failed(error));
     }
     // GoBGP ends the stream at the first path it refuses, without saying which.
-    return eachInTurn(changes, (change) => client.applyPaths([pathChange(change)], signal));
+    return eachAtOnce(changes, (change) => client.applyPaths([pathChange(change)], signal));
   }
 }
 
@@ -165,27 +159,4 @@ function pathChange({ key, from, to }: Change<BgpPathRow>): PathChange {
   const prefix = from?.prefix ?? (key as Prefix);
   const nextHop = from?.nextHop ?? ip(familyOf(prefix) === 4 ? '0.0.0.0' : '::');
   return { prefix, nextHop, withdraw: true };
-}
-
-/** One outcome per change. After a lost connection the rest fails without being tried. */
-export async function eachInTurn<Row>(
-  changes: readonly Change<Row>[],
-  apply: (change: Change<Row>) => Promise<void>,
-): Promise<Outcome[]> {
-  const outcomes: Outcome[] = [];
-  let lost: GobgpError | undefined;
-  for (const change of changes) {
-    if (lost !== undefined) {
-      outcomes.push(failed(lost));
-      continue;
-    }
-    try {
-      await apply(change);
-      outcomes.push(done);
-    } catch (error) {
-      if (error instanceof GobgpError && error.isConnectionLoss) lost = error;
-      outcomes.push(failed(error));
-    }
-  }
-  return outcomes;
 }

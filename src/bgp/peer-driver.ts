@@ -3,11 +3,12 @@ import { passwordDigest } from '../core/password-digest.ts';
 import type { BgpPeerRow } from '../desired/rows.ts';
 import { equalRows } from '../desired/table.ts';
 import { tables } from '../desired/tables.ts';
-import type { Change, Driver, Held } from '../reconcile/driver.ts';
+import { type Change, type Driver, done, type Held } from '../reconcile/driver.ts';
 import type { GobgpClient } from './client.ts';
-import { eachInTurn } from './drivers.ts';
 import { GobgpError, GrpcCode } from './error.ts';
-import { groupName, isRange, type PeerContext } from './peer-codec.ts';
+import { isRange, type PeerContext } from './peer-codec.ts';
+import { createRanges } from './peer-ranges.ts';
+import { eachAtOnce, eachInTurn } from './pipeline.ts';
 
 /** The password of a key; undefined when there is none. */
 export type PasswordOf = (key: string) => string | undefined;
@@ -27,84 +28,57 @@ export interface PeerDriver extends Driver<BgpPeerRow> {
  */
 export function createPeerDriver(client: GobgpClient, passwordOf: PasswordOf): PeerDriver {
   const latest = new Map<string, BgpPeerRow>();
+  const neighbors = createNeighbors(client);
   const ranges = createRanges(client);
   const inTurn = createTurns();
 
-  async function put({ key, from, to }: Change<BgpPeerRow>, signal: AbortSignal): Promise<void> {
+  async function put(
+    { key, from, to }: Change<BgpPeerRow>,
+    batch: Batch,
+    signal: AbortSignal,
+  ): Promise<void> {
     if (to === undefined) return remove(key as Ip | Prefix, signal);
-    const update = from === undefined ? 'session' : await updateOf(from, to, signal);
+    const update = from === undefined ? 'session' : await updateOf(from, to, batch);
     if (update !== 'nothing') {
-      const context = await contextOf(to, signal);
+      const context = await contextOf(to, batch);
       if (update === 'hitless') await client.call('UpdatePeer', (d) => d.peer(to, context), signal);
       else {
         if (from !== undefined) await remove(to.address, signal);
-        await (isRange(to) ? ranges.add(to, context, signal) : add(to, context, signal));
+        await (isRange(to) ? ranges : neighbors).add(to, context, signal);
       }
     }
     latest.set(key, to);
   }
 
   /** A neighbour that exceeded its limit is lost until it is put anew: another limit does that. */
-  async function updateOf(from: BgpPeerRow, to: BgpPeerRow, signal: AbortSignal) {
+  async function updateOf(from: BgpPeerRow, to: BgpPeerRow, batch: Batch) {
     const update = peerUpdate(from, to);
     if (update !== 'hitless' || from.maxPrefixes === to.maxPrefixes) return update;
-    return (await isShut(to.address, signal)) ? 'session' : update;
-  }
-
-  /** True when it exceeded its prefix limit and GoBGP shut it down. */
-  async function isShut(address: Ip | Prefix, signal: AbortSignal): Promise<boolean> {
-    const peers = await client.listSessions(signal);
-    return peers.some((peer) => peer.row.address === address && peer.overLimit);
+    return (await batch.shut()).has(to.address) ? 'session' : update;
   }
 
   /** Throws when there is no password under the key: a session without it is not wanted. */
-  async function contextOf(row: BgpPeerRow, signal: AbortSignal): Promise<PeerContext> {
-    const { asn } = await client.getBgp(signal);
-    if (row.password === undefined) return { localAsn: asn, password: '' };
+  async function contextOf(row: BgpPeerRow, batch: Batch): Promise<PeerContext> {
+    const localAsn = await batch.localAsn();
+    if (row.password === undefined) return { localAsn, password: '' };
     const { key, digest } = row.password;
     if (isRange(row) && client.version === 3) throw refusal(noRangePasswords);
     const password = passwordOf(key);
     if (password === undefined) throw refusal(`there is no password under ${key}`);
     if (passwordDigest(password) !== digest) throw refusal(`the password under ${key} changed`);
-    return { localAsn: asn, password };
-  }
-
-  async function add(row: BgpPeerRow, context: PeerContext, signal: AbortSignal): Promise<void> {
-    const addPeer = () => client.call('AddPeer', (d) => d.peer(row, context), signal);
-    const { address } = row;
-    try {
-      await addPeer();
-    } catch (error) {
-      // It may be there already, left by a call whose reply was lost: put it anew.
-      if (error instanceof GobgpError && error.isConnectionLoss) throw error;
-      if (!(await hasPeer(address, signal))) throw error;
-      await client.call('DeletePeer', (d) => d.deletePeer(address), signal);
-      await addPeer();
-    }
+    return { localAsn, password };
   }
 
   async function remove(address: Ip | Prefix, signal: AbortSignal): Promise<void> {
-    if (address.includes('/')) await ranges.remove(address, signal);
-    else {
-      try {
-        await client.call('DeletePeer', (d) => d.deletePeer(address), signal);
-      } catch (error) {
-        if (error instanceof GobgpError && error.isConnectionLoss) throw error;
-        if (await hasPeer(address, signal)) throw error;
-      }
-    }
+    await (address.includes('/') ? ranges : neighbors).remove(address, signal);
     latest.delete(address);
-  }
-
-  async function hasPeer(address: Ip | Prefix, signal: AbortSignal): Promise<boolean> {
-    return (await client.listPeers(signal)).some((peer) => peer.row.address === address);
   }
 
   return {
     table: tables.bgpPeers,
     async dump(signal) {
       if ((await client.getBgp(signal)).asn === 0) return [];
-      const peers = (await client.listPeers(signal)).filter((peer) => peer.group === '');
+      const peers = (await client.listSessions(signal)).filter((peer) => peer.group === '');
       const rows = peers.map(({ row }) => ({ key: row.address, row }));
       return [...rows, ...(await ranges.dump(signal))].map(({ key, row }): Held<BgpPeerRow> => {
         const known = latest.get(key);
@@ -112,20 +86,95 @@ export function createPeerDriver(client: GobgpClient, passwordOf: PasswordOf): P
         return { key, row: same ? known : row };
       });
     },
-    apply: (changes, signal) => inTurn(() => eachInTurn(changes, (change) => put(change, signal))),
+    apply: (changes, signal) =>
+      inTurn(async () => {
+        const batch = askOnce(client, signal);
+        const write = (change: Change<BgpPeerRow>) => put(change, batch, signal);
+        const one = await eachAtOnce(
+          changes.filter((change) => !concernsRange(change)),
+          write,
+        );
+        // A range finds out whom it let in, and a group must be there before its neighbours.
+        const range = await eachInTurn(changes.filter(concernsRange), write);
+        const rest = { one: one.values(), range: range.values() };
+        return changes.map(
+          (change) => (concernsRange(change) ? rest.range : rest.one).next().value ?? done,
+        );
+      }),
     takeBack: (address, signal) =>
       inTurn(async () => {
         const peers = await client.listSessions(signal);
         const peer = peers.find(({ row }) => row.address === address);
         if (peer?.overLimit !== true) return;
         const row = latest.get(address) ?? peer.row;
-        const context = await contextOf(row, signal);
+        const context = await contextOf(row, askOnce(client, signal));
         // GoBGP 4 keeps its routes as those of a graceful restart, and counts them with the next
         // session's: only a neighbour that is put anew has room.
         await remove(address, signal);
-        await add(row, context, signal);
+        await neighbors.add(row, context, signal);
         latest.set(address, row);
       }),
+  };
+}
+
+function concernsRange({ key }: Change<BgpPeerRow>): boolean {
+  return key.includes('/');
+}
+
+/** Neighbours with an address of their own. */
+function createNeighbors(client: GobgpClient) {
+  async function isThere(address: Ip | Prefix, signal: AbortSignal): Promise<boolean> {
+    return (await client.listSessions(signal)).some((peer) => peer.row.address === address);
+  }
+
+  return {
+    async add(row: BgpPeerRow, context: PeerContext, signal: AbortSignal): Promise<void> {
+      const addPeer = () => client.call('AddPeer', (d) => d.peer(row, context), signal);
+      const { address } = row;
+      try {
+        await addPeer();
+      } catch (error) {
+        // It may be there already, left by a call whose reply was lost: put it anew.
+        if (error instanceof GobgpError && error.isConnectionLoss) throw error;
+        if (!(await isThere(address, signal))) throw error;
+        await client.call('DeletePeer', (d) => d.deletePeer(address), signal);
+        await addPeer();
+      }
+    },
+    async remove(address: Ip | Prefix, signal: AbortSignal): Promise<void> {
+      try {
+        await client.call('DeletePeer', (d) => d.deletePeer(address), signal);
+      } catch (error) {
+        if (error instanceof GobgpError && error.isConnectionLoss) throw error;
+        if (await isThere(address, signal)) throw error;
+      }
+    },
+  };
+}
+
+/** What a batch of changes needs to know of GoBGP, asked when it is needed and only once. */
+interface Batch {
+  localAsn(): Promise<number>;
+  /** The neighbours that exceeded their prefix limits, so that GoBGP shut them down. */
+  shut(): Promise<ReadonlySet<string>>;
+}
+
+function askOnce(client: GobgpClient, signal: AbortSignal): Batch {
+  let localAsn: Promise<number> | undefined;
+  let shut: Promise<ReadonlySet<string>> | undefined;
+  return {
+    localAsn() {
+      localAsn ??= client.getBgp(signal).then(({ asn }) => asn);
+      return localAsn;
+    },
+    shut() {
+      shut ??= client
+        .listSessions(signal)
+        .then(
+          (peers) => new Set(peers.filter((one) => one.overLimit).map((one) => one.row.address)),
+        );
+      return shut;
+    },
   };
 }
 
@@ -143,59 +192,6 @@ const noRangePasswords = 'GoBGP 3 knows no passwords for ranges of neighbours';
 
 function refusal(why: string): GobgpError {
   return new GobgpError('AddPeer', GrpcCode.unknown, why);
-}
-
-/**
- * A range is a peer group, and a dynamic neighbour that names it. GoBGP 3 dies of a dynamic
- * neighbour whose group is not there, so nothing is assumed here.
- */
-function createRanges(client: GobgpClient) {
-  const listGroups = (signal: AbortSignal) =>
-    client.list(
-      'ListPeerGroup',
-      (d) => d.listPeerGroups(),
-      (d) => d.decodePeerGroup,
-      signal,
-    );
-  const listNeighbors = (signal: AbortSignal) =>
-    client.list(
-      'ListDynamicNeighbor',
-      (d) => d.listDynamicNeighbors(),
-      (d) => d.decodeDynamicNeighbor,
-      signal,
-    );
-
-  /** Whatever of it is there; sessions that came from the range end. */
-  async function remove(address: Ip | Prefix, signal: AbortSignal): Promise<void> {
-    const groups = (await listGroups(signal)).filter((group) => group.row.address === address);
-    for (const { group } of groups) {
-      const neighbors = await listNeighbors(signal);
-      for (const range of neighbors.filter((one) => one.peerGroup === group))
-        await client.call('DeleteDynamicNeighbor', (d) => d.deleteDynamicNeighbor(range), signal);
-      const peers = await client.listPeers(signal);
-      for (const { row } of peers.filter((peer) => peer.group === group))
-        await client.call('DeletePeer', (d) => d.deletePeer(row.address), signal);
-      await client.call('DeletePeerGroup', (d) => d.deletePeerGroup(group), signal);
-    }
-  }
-
-  return {
-    remove,
-    async add(row: BgpPeerRow, context: PeerContext, signal: AbortSignal): Promise<void> {
-      await remove(row.address, signal);
-      const range = { prefix: row.address, peerGroup: groupName(row) };
-      await client.call('AddPeerGroup', (d) => d.peerGroup(row, context), signal);
-      await client.call('AddDynamicNeighbor', (d) => d.addDynamicNeighbor(range), signal);
-    },
-    async dump(signal: AbortSignal): Promise<Held<BgpPeerRow>[]> {
-      const groups = await listGroups(signal);
-      const complete = new Set((await listNeighbors(signal)).map((range) => range.peerGroup));
-      return groups.map(({ group, row }) => ({
-        key: row.address,
-        row: complete.has(group) ? row : undefined,
-      }));
-    },
-  };
 }
 
 /**

@@ -3,8 +3,8 @@ import type { BgpPolicyRow } from '../desired/rows.ts';
 import { tables } from '../desired/tables.ts';
 import type { Change, Driver, Held } from '../reconcile/driver.ts';
 import type { GobgpClient } from './client.ts';
-import { eachInTurn } from './drivers.ts';
 import type { PeerState } from './peer-codec.ts';
+import { allAtOnce, eachInTurn } from './pipeline.ts';
 import {
   type AssignedPolicy,
   type CompiledPolicy,
@@ -180,12 +180,12 @@ async function make(
   if (policies.includes(policy.name))
     await client.call('DeletePolicy', (d) => d.deletePolicy(policy.name), signal);
   const known = new Set((await listSets(client, direction, signal)).map((set) => set.name));
-  for (const set of sets) {
+  await allAtOnce(sets, async (set) => {
     // GoBGP would add to a set that is there.
     if (known.has(set.name))
       await client.call('DeleteDefinedSet', (d) => d.deleteDefinedSet(set), signal);
     await client.call('AddDefinedSet', (d) => d.addDefinedSet(set), signal);
-  }
+  });
   await client.call('AddPolicy', (d) => d.addPolicy(policy), signal);
 }
 
@@ -196,13 +196,16 @@ async function clear(
   keep: string | undefined,
   signal: AbortSignal,
 ): Promise<void> {
-  for (const name of await listPolicies(client, direction, signal)) {
-    if (name !== keep) await client.call('DeletePolicy', (d) => d.deletePolicy(name), signal);
-  }
-  for (const set of await listSets(client, direction, signal)) {
-    if (keep !== undefined && set.name.startsWith(`${keep}-`)) continue;
-    await client.call('DeleteDefinedSet', (d) => d.deleteDefinedSet(set), signal);
-  }
+  const policies = await listPolicies(client, direction, signal);
+  await allAtOnce(
+    policies.filter((name) => name !== keep),
+    (name) => client.call('DeletePolicy', (d) => d.deletePolicy(name), signal),
+  );
+  const sets = await listSets(client, direction, signal);
+  await allAtOnce(
+    sets.filter((set) => keep === undefined || !set.name.startsWith(`${keep}-`)),
+    (set) => client.call('DeleteDefinedSet', (d) => d.deleteDefinedSet(set), signal),
+  );
 }
 
 async function listPolicies(client: GobgpClient, direction: Direction, signal: AbortSignal) {
@@ -216,17 +219,18 @@ async function listPolicies(client: GobgpClient, direction: Direction, signal: A
 }
 
 async function listSets(client: GobgpClient, direction: Direction, signal: AbortSignal) {
-  const ours: DefinedSet[] = [];
-  for (const kind of Object.keys(setKinds) as DefinedSet['kind'][]) {
-    const sets = await client.list(
-      'ListDefinedSet',
-      (d) => d.listDefinedSets(kind),
-      (d) => d.decodeDefinedSet,
-      signal,
-    );
-    ours.push(...sets.filter((set) => set.name.startsWith(policyPrefix(direction))));
-  }
-  return ours;
+  const kinds = Object.keys(setKinds) as DefinedSet['kind'][];
+  const sets = await Promise.all(
+    kinds.map((kind) =>
+      client.list(
+        'ListDefinedSet',
+        (d) => d.listDefinedSets(kind),
+        (d) => d.decodeDefinedSet,
+        signal,
+      ),
+    ),
+  );
+  return sets.flat().filter((set) => set.name.startsWith(policyPrefix(direction)));
 }
 
 /** Those that are up: the others hear everything when they come up. */
@@ -236,7 +240,7 @@ async function meantPeers(
   signal: AbortSignal,
 ): Promise<readonly PeerState[]> {
   if (meant.length === 0) return [];
-  const peers = await client.listPeers(signal);
+  const peers = await client.listSessions(signal);
   return peers.filter(
     ({ row, session }) =>
       session === 'established' &&
@@ -248,12 +252,13 @@ function addresses(peers: readonly PeerState[]): readonly Ip[] {
   return peers.map((peer) => peer.row.address);
 }
 
-async function reset(
+function reset(
   client: GobgpClient,
   direction: Direction,
   peers: readonly Ip[],
   signal: AbortSignal,
 ): Promise<void> {
-  for (const address of peers)
-    await client.call('ResetPeer', (d) => d.resetPeer(address, direction), signal);
+  return allAtOnce(peers, (address) =>
+    client.call('ResetPeer', (d) => d.resetPeer(address, direction), signal),
+  );
 }

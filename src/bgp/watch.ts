@@ -312,7 +312,7 @@ async function keepHold(watching: Watching): Promise<void> {
 async function hasConverged(watching: Watching, hold: Hold): Promise<boolean> {
   const { client, clock, settleSeconds, signal } = watching.options;
   try {
-    const peers = await client.listPeers(signal);
+    const peers = await client.listSessions(signal);
     const replayed = clock.monotonic() - watching.liveSinceMs >= replayMs;
     const time = { nowSeconds: clock.now() / 1000, settleSeconds, replayed };
     return watching.live && isConverged(peers, hold.expected, time);
