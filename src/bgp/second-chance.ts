@@ -98,10 +98,9 @@ export async function keepSecondChances(
         log.info({ peer: address }, 'a neighbour that exceeded its prefix limit is tried again');
         await peers.takeBack(address, signal);
       }
-    } catch (error) {
-      // Without GoBGP, or before BGP is started, there is nobody to take back. A neighbour that
-      // is gone half way is missed by the next dump of the reconciler.
-      if (!signal.aborted) log.info({ err: error }, 'cannot look after prefix limits now');
+    } catch {
+      // Without GoBGP, which the target reports, or before BGP is started, there is nobody to take
+      // back. A neighbour that is gone half way is missed by the next dump of the reconciler.
     }
   }
 }
