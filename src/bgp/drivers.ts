@@ -64,7 +64,7 @@ export function createServerDriver(
  * Wherever it listens: GoBGP cannot be told other addresses without the end of all sessions, which
  * an address more or less on the node is not worth. They count when gobgpd starts again.
  */
-function sameServer(a: BgpServerRow, b: BgpServerRow): boolean {
+export function sameServer(a: BgpServerRow, b: BgpServerRow): boolean {
   return a.asn === b.asn && a.routerId === b.routerId && a.port === b.port;
 }
 
@@ -79,7 +79,7 @@ function serverRow(state: ServerState): BgpServerRow {
 
 /** GoBGP 4.8 answers "server stopped" for ever after StopBgp (observed). */
 const finalStop =
-  'GoBGP 4 cannot start BGP again in one process; restart gobgpd to change AS, id or addresses';
+  'GoBGP 4 cannot start BGP again in one process; restart gobgpd to change AS, id or port';
 
 /** Paths that were added through the API; those of peers are not ours. */
 export function createPathDriver(client: GobgpClient): Driver<BgpPathRow> {

@@ -235,7 +235,8 @@ export const bgp = z
       description: "BGP identifier. Empty: the node's first IPv4 address.",
     }),
     listenAddresses: meta(addresses.prefault([]), {
-      description: "Addresses to listen on. Empty: the node's own.",
+      description:
+        "Addresses to listen on. Empty: the node's own. Other ones count when gobgpd starts again.",
     }),
     holdTimeSeconds: meta(holdTime.default(90), {
       description: 'Proposed hold time (RFC 4271 section 4.2).',

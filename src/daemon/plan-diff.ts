@@ -1,3 +1,4 @@
+import { sameServer } from '../bgp/drivers.ts';
 import { peerUpdate } from '../bgp/peer-driver.ts';
 import { parseConfig } from '../config/parse.ts';
 import { keepRunning } from '../config/restart.ts';
@@ -68,7 +69,10 @@ function passwordsNote(running: Config, next: Config): Problem[] {
 
 /** Pure: what differs between two desired states. */
 export function compareDesired(before: Desired, after: Desired): Changes {
-  const server = pairs<BgpServerRow>('bgpServer', before, after)[0];
+  const server = pairs<BgpServerRow>('bgpServer', before, after).find(({ from, to }) => {
+    // Other addresses to listen on wait for the next gobgpd: no session ends for them.
+    return from === undefined || to === undefined || !sameServer(from, to);
+  });
   return {
     server: server === undefined ? undefined : textsOf('bgpServer', server),
     sessions: pairs<BgpPeerRow>('bgpPeers', before, after).map(sessionChange),

@@ -62,7 +62,8 @@ function planOwner(
 /** Everything that follows from the facts, planned from scratch: for a look at what would be. */
 export function planFacts(facts: Facts): Desired {
   const desired = createDesired();
-  for (const [rank, { name, kind, owners, plan }] of planners.entries())
-    for (const owner of owners(facts)) desired.put({ name, kind, rank }, owner, plan(facts, owner));
+  for (const [rank, planner] of planners.entries())
+    for (const owner of planner.owners(facts))
+      planOwner(desired, { ...planner, rank }, facts, owner);
   return desired;
 }

@@ -2,11 +2,12 @@ import assert from 'node:assert/strict';
 import { parseConfig } from '../../src/config/parse.ts';
 import type { LintView } from '../../src/core/control-routing.ts';
 import { ip, prefix } from '../../src/core/ip.ts';
+import { formatProblem } from '../../src/core/problem.ts';
 import { compareDesired, lintConfig } from '../../src/daemon/plan-diff.ts';
 import { planFacts } from '../../src/daemon/planning.ts';
 import { stages } from '../../src/desired/table.ts';
 import type { Store } from '../../src/model/store.ts';
-import { node } from '../facts.ts';
+import { node, service } from '../facts.ts';
 import { sampleCluster, startDaemon } from './bgp-rig.ts';
 
 const front = 'uplink: { interface: eth0 }\nservices: { cidrs: [10.96.0.0/16] }\n';
@@ -41,6 +42,25 @@ describe('planFacts', () => {
     await daemon.settled();
     assert.deepEqual(compareDesired(daemon.loop.desired, planFacts(store.facts)).tables, []);
     assert.ok(stages.some((stage) => daemon.loop.desired.count(stage) > 0));
+  });
+});
+
+describe('planFacts with an object that cannot be planned', () => {
+  it('plans the others, and tells the problem', () => {
+    const store = sampleCluster();
+    const broken = {
+      ...service('shop/bad', { clusterIps: [ip('10.96.0.66')] }),
+      get internalTrafficPolicy(): never {
+        throw new Error('boom');
+      },
+    };
+    store.commit('services', [['shop/bad', broken]]);
+    const desired = planFacts(store.facts);
+    assert.ok(desired.row('translations', '10.96.0.10 80 TCP') !== undefined);
+    assert.match(
+      desired.problems().map(formatProblem).join(),
+      /Service\/shop\/bad services: cannot be planned.*boom/,
+    );
   });
 });
 
@@ -106,6 +126,18 @@ describe('what another configuration would change', () => {
       before: 'AS 64512 id 192.0.2.1 port 179',
       after: 'AS 64512 id 10.0.0.1 port 179',
     });
+  });
+
+  it('says of other addresses to listen on that no session ends', () => {
+    const found = lint(
+      running.replace('bgp:\n', 'bgp:\n  listenAddresses: [192.0.2.1, 10.0.0.1]\n'),
+    );
+    assert.equal(found.server, undefined);
+    assert.deepEqual(found.sessions, []);
+    assert.deepEqual(
+      found.tables.map((one) => one.name),
+      ['bgpServer'],
+    );
   });
 
   it('names the statements of policies', () => {
