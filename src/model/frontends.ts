@@ -152,11 +152,3 @@ export function sourceRangesOf(
     return range !== undefined && familyOf(range) === family ? [range] : [];
   });
 }
-
-/** Services with addresses that are not the cluster's own. */
-export function servicesOutside(facts: Facts): string[] {
-  const outside: string[] = [];
-  for (const service of facts.services.values())
-    if (service.ingress.length + service.externalIps.length > 0) outside.push(service.key);
-  return outside;
-}

@@ -51,7 +51,7 @@ export function indexFact(
   }
   if (kind === 'nodes') {
     const [was, is] = facts as readonly (Node | undefined)[];
-    indexNode(nodeOf, key, was, is);
+    for (const address of indexNode(nodeOf, key, was, is)) mark('nodeOf', address);
     for (const part of changedParts(was, is)) mark('nodeParts', nodePartKey(part, key));
   }
   for (const id of indexSelections(selections, kind, key, facts)) mark('selections', id);
@@ -92,14 +92,19 @@ function indexSelections(
   return [];
 }
 
+/** Returns the addresses that have another Node now, or none any more. */
 function indexNode(
   nodeOf: Map<Ip, string>,
   key: string,
   before: Node | undefined,
   after: Node | undefined,
-): void {
-  for (const ip of before?.internalIps ?? []) if (nodeOf.get(ip) === key) nodeOf.delete(ip);
-  for (const ip of after?.internalIps ?? []) nodeOf.set(ip, key);
+): readonly Ip[] {
+  const [was, is] = [before?.internalIps ?? [], after?.internalIps ?? []];
+  const lost = was.filter((ip) => nodeOf.get(ip) === key && !is.includes(ip));
+  const gained = is.filter((ip) => nodeOf.get(ip) !== key);
+  for (const ip of lost) nodeOf.delete(ip);
+  for (const ip of gained) nodeOf.set(ip, key);
+  return [...lost, ...gained];
 }
 
 /** A slice may change its Service in life: the label is mutable. */

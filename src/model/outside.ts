@@ -24,6 +24,11 @@ function placesOf(service: Service | undefined): ReadonlySet<string> {
   ]);
 }
 
+/** The Services that answer at one of the places; there may be repetitions. */
+export function servicesAt(outside: Outside, places: Iterable<string> = []): string[] {
+  return [...places].flatMap((place) => [...(outside.get(place) ?? [])]);
+}
+
 /** Brings one Service up to date; returns the places where it is or was. */
 export function indexOutside(
   index: OutsideIndex,

@@ -98,6 +98,8 @@ export type ChangedKeys = { readonly [K in FactKind]?: ReadonlySet<string> } & {
   readonly slicesOf?: ReadonlySet<string>;
   /** Parts of Nodes: see node-parts.ts. */
   readonly nodeParts?: ReadonlySet<string>;
+  /** Addresses that became another Node's, or nobody's. */
+  readonly nodeOf?: ReadonlySet<string>;
   /** Reasons for which another bucket of Services is gated, or one less. */
   readonly gated?: ReadonlySet<GateReason>;
   /** Addresses and node ports of Services that changed, before and after. */

@@ -6,7 +6,7 @@ import type { Service } from '../model/facts.ts';
 import { type Frontend, frontendsOfPort, sourceRangesOf } from '../model/frontends.ts';
 import { type GateReason, gateBucket } from '../model/gated.ts';
 import { hasChanged } from '../model/node-parts.ts';
-import { nodePortPlace } from '../model/outside.ts';
+import { nodePortPlace, servicesAt } from '../model/outside.ts';
 import type { ChangedKeys, Facts } from '../model/store.ts';
 import { backendsOfPort } from './backends.ts';
 
@@ -38,7 +38,8 @@ export const gatePlanner: Planner<Facts, ChangedKeys> = {
     if (hasChanged(changed, 'zone', facts.config.get('config')?.nodeName ?? '')) return 'all';
     const touched = new Set<string>();
     if (changed.gated || changed.attachments) touched.add(listsOwner);
-    for (const key of [...(changed.services ?? []), ...neighboursOf(facts, changed)])
+    // Those that share an address with one that changed: a frontend may have become theirs.
+    for (const key of [...(changed.services ?? []), ...servicesAt(facts.outside, changed.outside)])
       for (const reason of reasons) touched.add(filterName(reason, gateBucket(key)));
     // Endpoints decide about policy Local only.
     for (const key of changed.slicesOf ?? [])
@@ -62,11 +63,6 @@ const everybody = [prefix('0.0.0.0/0'), prefix('::/0')] as const;
 
 function filterName(reason: GateReason, bucket: number): string {
   return `gate-${reason}-${bucket}`;
-}
-
-/** Services that share an address with one that changed: a frontend may have become theirs. */
-function neighboursOf(facts: Facts, changed: ChangedKeys): string[] {
-  return [...(changed.outside ?? [])].flatMap((place) => [...(facts.outside.get(place) ?? [])]);
 }
 
 /** The Service on whose behalf a filter drops what is sent to a frontend, and why; for people. */

@@ -3,13 +3,9 @@ import type { Problem } from '../core/problem.ts';
 import { emptyPlan, type Plan, type Planner } from '../desired/plan.ts';
 import type { Backend, RouteRow, SessionPauseRow, TranslationRow } from '../desired/rows.ts';
 import type { Service, ServicePort } from '../model/facts.ts';
-import {
-  type Frontend,
-  frontendProblems,
-  frontendsOfPort,
-  servicesOutside,
-} from '../model/frontends.ts';
+import { type Frontend, frontendProblems, frontendsOfPort } from '../model/frontends.ts';
 import { hasChanged } from '../model/node-parts.ts';
+import { servicesAt } from '../model/outside.ts';
 import type { ChangedKeys, Facts } from '../model/store.ts';
 import { backendsOfPort, maxBackends, type PortBackends, refusal, silence } from './backends.ts';
 
@@ -25,13 +21,12 @@ export const servicePlanner: Planner<Facts, ChangedKeys> = {
     if (changed.config || changed.uplink) return 'all';
     if (hasChanged(changed, 'zone', facts.config.get('config')?.nodeName ?? '')) return 'all';
     const epochs = [...(changed.affinityEpochs ?? [])].map(serviceOfEpoch);
-    // Whether an outside address is that of another node.
-    const outside = hasChanged(changed, 'way') ? servicesOutside(facts) : [];
     return new Set([
       ...(changed.services ?? []),
       ...(changed.slicesOf ?? []),
       ...epochs,
-      ...outside,
+      // Whether an outside address is that of another node.
+      ...servicesAt(facts.outside, changed.nodeOf),
     ]);
   },
   plan(facts, owner) {

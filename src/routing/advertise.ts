@@ -19,9 +19,10 @@ import type { AdvertiseConfig } from '../model/bgp-config.ts';
 import type { Config } from '../model/config.ts';
 import { usableEndpoints } from '../model/endpoints.ts';
 import type { Service } from '../model/facts.ts';
-import { externalIps, loadBalancerIps, servicesOutside } from '../model/frontends.ts';
+import { externalIps, loadBalancerIps } from '../model/frontends.ts';
 import { hasLabels } from '../model/labels.ts';
 import { hasChanged } from '../model/node-parts.ts';
+import { servicesAt } from '../model/outside.ts';
 import { endpointsOfPort } from '../model/service-endpoints.ts';
 import type { ChangedKeys, Facts } from '../model/store.ts';
 import { externalPeers } from './external-peers.ts';
@@ -41,7 +42,7 @@ export const advertisementPlanner: Planner<Facts, ChangedKeys> = {
       ...(changed.slicesOf ?? []),
       ...(changed.heldDown ?? []),
       // Whether an outside address is that of another node.
-      ...(hasChanged(changed, 'way') ? servicesOutside(facts) : []),
+      ...servicesAt(facts.outside, changed.nodeOf),
     ]);
   },
   plan(facts, owner) {

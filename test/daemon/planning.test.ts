@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { ip, prefix } from '../../src/core/ip.ts';
-import { planChanges } from '../../src/daemon/planning.ts';
+import { planChanges, planners } from '../../src/daemon/planning.ts';
 import { createDesired, type Desired } from '../../src/desired/desired.ts';
 import { stages } from '../../src/desired/table.ts';
 import { noBfd } from '../../src/model/bgp-config.ts';
@@ -313,6 +313,42 @@ describe('planning', () => {
     planChanges(desired, store.takeSnapshot());
     assert.deepEqual(rows(desired), before);
     assert.deepEqual(problems(desired), []);
+  });
+
+  it('another address of a Node touches the Services that have it, and no other', () => {
+    const store = createStore();
+    const address = (i: number) => ip(`203.0.113.${i}`);
+    const services = { ...config.services, externalIpRanges: [prefix('203.0.113.0/24')] };
+    commit(store, ['config', 'config', { ...config, services }]);
+    commit(store, ['uplink', 'uplink', uplink]);
+    for (let i = 0; i < 100; i++)
+      commit(store, ['services', `d/s${i}`, service(`d/s${i}`, { externalIps: [address(i)] })]);
+    const desired = createDesired();
+    planChanges(desired, store.takeSnapshot());
+    const routed = (i: number) => desired.row('routes', `${address(i)}/32`) !== undefined;
+    const ofServices = planners.filter((one) => one.kind === 'Service');
+    assert.deepEqual(
+      ofServices.map((one) => one.name),
+      ['services', 'advertisements'],
+    );
+    for (const { has, touched } of [
+      { has: [7], touched: ['d/s7'] },
+      { has: [8, 7], touched: ['d/s8'] },
+      { has: [7, 8], touched: [] },
+      { has: [8], touched: ['d/s7'] },
+      { has: [], touched: ['d/s8'] },
+    ]) {
+      const given = { internalIps: has.map(address) };
+      commit(store, ['nodes', 'n2', node('n2', 2, given)]);
+      const snapshot = store.takeSnapshot();
+      for (const { touched: read } of ofServices)
+        assert.deepEqual([...read(snapshot.facts, snapshot.changed)], touched);
+      planChanges(desired, snapshot);
+      assert.deepEqual(
+        [7, 8, 9].map((i) => !routed(i)),
+        [7, 8, 9].map((i) => has.includes(i)),
+      );
+    }
   });
 
   it('one endpoint change plans the Service and its routes, however many Services there are', () => {
