@@ -1,8 +1,7 @@
 import { type Family, familyOf, type Ip, type Prefix, parseIp } from '../core/ip.ts';
-import { readAttributes, type SeenAttributes } from './lookup-attributes.ts';
-import { decodeNlri } from './path-attributes.ts';
-import type { GobgpVersion } from './path-codec.ts';
-import { ReverseWriter, tagOf, WireReader, WireType } from './wire.ts';
+import { decodeNlri, readAttributes, type SeenAttributes } from './attribute-decoder.ts';
+import { type GobgpVersion, safiUnicast } from './path-codec.ts';
+import { ReverseWriter, readFields, readNested, tagOf, WireReader, WireType } from './wire.ts';
 
 /**
  * All that GoBGP knows about one prefix and the prefixes around it, for people: not a hot path.
@@ -53,7 +52,7 @@ export function encodeLookup(
   writer.ascii(1, prefix);
   writer.close(request.prefixes, mark);
   mark = writer.size;
-  writer.number(2, 1); // SAFI unicast
+  writer.number(2, safiUnicast);
   writer.number(1, familyOf(prefix) === 4 ? 1 : 2);
   writer.close(request.family, mark);
   if (table.kind === 'from') writer.ascii(request.name, table.peer);
@@ -65,15 +64,14 @@ export function encodeLookup(
 export function decodeLookup(bytes: Buffer, family: Family): Candidate[] {
   const candidates: Candidate[] = [];
   const reader = new WireReader(bytes);
-  eachField(reader, (outer) => {
+  readFields(reader, (outer) => {
     if (outer !== tagOf(1, WireType.bytes)) return false;
-    nested(reader, (inner) => {
+    return readNested(reader, (inner) => {
       if (inner !== tagOf(2, WireType.bytes)) return false;
       const path = readPath(reader, family);
       if (path !== undefined) candidates.push(path);
       return true;
     });
-    return true;
   });
   return candidates;
 }
@@ -87,12 +85,12 @@ function readPath(reader: WireReader, family: Family): Candidate | undefined {
   const set = new Set<number>();
   let neighbor = '';
   let sinceSeconds = 0;
-  nested(reader, (tag) => {
+  readNested(reader, (tag) => {
     if (tag === tagOf(20, WireType.bytes)) nlri = reader.raw();
     else if (tag === tagOf(21, WireType.bytes)) attributes.push(reader.raw());
     else if (tag === tagOf(15, WireType.bytes)) neighbor = reader.ascii();
     else if (tag === tagOf(3, WireType.bytes))
-      nested(reader, (field) => {
+      readNested(reader, (field) => {
         if (field !== tagOf(1, WireType.varint)) return false;
         sinceSeconds = reader.varint();
         return true;
@@ -112,18 +110,4 @@ function readPath(reader: WireReader, family: Family): Candidate | undefined {
     nextHopInvalid: set.has(flags.nextHopInvalid),
     ...readAttributes(attributes),
   };
-}
-
-/** `read` returns false for a tag that it does not want; that field is skipped. */
-function eachField(reader: WireReader, read: (tag: number) => boolean): void {
-  while (reader.at < reader.end) {
-    const tag = reader.varint();
-    if (!read(tag)) reader.skip(tag);
-  }
-}
-
-function nested(reader: WireReader, read: (tag: number) => boolean): void {
-  const outer = reader.enter();
-  eachField(reader, read);
-  reader.leave(outer);
 }

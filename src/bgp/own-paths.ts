@@ -1,7 +1,7 @@
 import { type Prefix, parseIp } from '../core/ip.ts';
 import { pathRow } from '../desired/bgp.ts';
 import type { BgpPathRow } from '../desired/rows.ts';
-import { decodeAttributes, decodeNlri } from './path-attributes.ts';
+import { decodeNlri, readAttributes } from './attribute-decoder.ts';
 import { safiUnicast } from './path-codec.ts';
 import { readFields, readNested, tagOf, WireReader, WireType } from './wire.ts';
 
@@ -57,6 +57,7 @@ function readOwnPath(reader: WireReader): OwnPath | undefined {
   if (nlri === undefined || withdrawn || parseIp(neighbor) !== undefined) return undefined;
   if (safi !== safiUnicast || (afi !== 1 && afi !== 2)) return undefined;
   const prefix = decodeNlri(nlri, afi === 1 ? 4 : 6);
-  const found = decodeAttributes(attributes);
-  return { prefix, row: found && pathRow(prefix, found.nextHop, found) };
+  const { nextHop, communities, localPreference, med } = readAttributes(attributes);
+  if (nextHop === undefined) return { prefix, row: undefined };
+  return { prefix, row: pathRow(prefix, nextHop, { communities, localPreference, med }) };
 }

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
+import { readAttributes } from '../../src/bgp/attribute-decoder.ts';
 import { whyNotBest } from '../../src/bgp/best-path.ts';
 import { GobgpError } from '../../src/bgp/error.ts';
 import { type Candidate, decodeLookup } from '../../src/bgp/lookup.ts';
-import { readAttributes } from '../../src/bgp/lookup-attributes.ts';
 import { ip, prefix } from '../../src/core/ip.ts';
 import { findGobgpd, freePort, until } from './gobgpd.ts';
 import { nodePeerRow, pathRows, type Speaker, serverRows, startSpeaker } from './speaker.ts';

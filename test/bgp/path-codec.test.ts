@@ -2,9 +2,9 @@ import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import * as gobgp3 from '../../proto/generated/gobgp3.ts';
 import * as gobgp4 from '../../proto/generated/gobgp4.ts';
+import { decodeNlri, readAttributes } from '../../src/bgp/attribute-decoder.ts';
 import { GobgpError } from '../../src/bgp/error.ts';
 import { decodeOwnPaths } from '../../src/bgp/own-paths.ts';
-import { decodeAttributes, decodeNlri } from '../../src/bgp/path-attributes.ts';
 import type { PathChange, PathNews } from '../../src/bgp/path-codec.ts';
 import { createPathDecoder } from '../../src/bgp/path-decoder.ts';
 import { encodeAddPaths } from '../../src/bgp/path-encoder.ts';
@@ -166,10 +166,14 @@ const dialects = [
 function changeOf(path: Stub): Omit<PathChange, 'nextHop'> {
   assert.deepEqual([path.pattrs, path.nlri], [[], undefined]);
   const { afi } = path.family ?? { afi: 0 };
+  const { nextHop, communities, localPreference, med, ...others } = readAttributes(
+    path.pattrsBinary,
+  );
+  assert.deepEqual(others, { asPath: [], origin: 'igp', originatorId: '' });
   return {
     prefix: decodeNlri(path.nlriBinary, afi === 1 ? 4 : 6),
     withdraw: path.isWithdraw,
-    ...decodeAttributes(path.pattrsBinary),
+    ...{ nextHop, communities, localPreference, med },
   };
 }
 

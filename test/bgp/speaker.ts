@@ -1,8 +1,8 @@
 import * as gobgp3 from '../../proto/generated/gobgp3.ts';
 import * as gobgp4 from '../../proto/generated/gobgp4.ts';
+import { decodeNlri, readAttributes } from '../../src/bgp/attribute-decoder.ts';
 import type { GobgpClient } from '../../src/bgp/client.ts';
 import { dialect3 } from '../../src/bgp/dialect.ts';
-import { decodeAttributes, decodeNlri } from '../../src/bgp/path-attributes.ts';
 import type { PasswordOf } from '../../src/bgp/peer-driver.ts';
 import { createGobgpTarget, type GobgpTarget } from '../../src/bgp/target.ts';
 import { type GobgpWatch, watchGobgp } from '../../src/bgp/watch.ts';
@@ -158,28 +158,19 @@ export async function table(speaker: Speaker): Promise<string[]> {
       AbortSignal.timeout(10_000),
     );
     for (const path of messages.flat()) {
-      const found = decodeAttributes(path.pattrsBinary);
+      const found = readAttributes(path.pattrsBinary);
       const words = [
         decodeNlri(path.nlriBinary, family),
-        `via ${found?.nextHop}`,
-        ...(found?.communities ?? []),
-        ...(found?.localPreference === undefined ? [] : [`pref ${found.localPreference}`]),
-        ...(found?.med === undefined ? [] : [`med ${found.med}`]),
-        `path ${asPath(path.pattrsBinary).join(' ')}`.trim(),
+        `via ${found.nextHop}`,
+        ...found.communities,
+        ...(found.localPreference === undefined ? [] : [`pref ${found.localPreference}`]),
+        ...(found.med === undefined ? [] : [`med ${found.med}`]),
+        `path ${found.asPath.join(' ')}`.trim(),
       ];
       lines.push(words.join(' '));
     }
   }
   return lines.toSorted();
-}
-
-/** RFC 4271 section 4.3 b, with AS numbers of four bytes. */
-function asPath(attributes: readonly Buffer[]): number[] {
-  const found = attributes.find((bytes) => bytes[1] === 2);
-  if (found === undefined) return [];
-  const value = found.subarray(((found[0] ?? 0) & 0x10) === 0 ? 3 : 4);
-  const count = value[1] ?? 0;
-  return Array.from({ length: count }, (_, i) => value.readUInt32BE(2 + 4 * i));
 }
 
 export const asn = 64512;

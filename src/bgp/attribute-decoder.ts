@@ -1,9 +1,17 @@
-import { compareText, type Ip, ipFromBytes } from '../core/ip.ts';
+import {
+  compareText,
+  type Family,
+  type Ip,
+  ipFromBytes,
+  type Prefix,
+  prefixOf,
+} from '../core/ip.ts';
+import { flag, fourByteAs, localTwoByteAs, subtypes, twoByteAs, type } from './attribute-codes.ts';
 import { GobgpError, GrpcCode } from './error.ts';
 
 /**
- * Attributes of a path that people want to see, read from the form that they have in an UPDATE,
- * which both versions of GoBGP give on request.
+ * Attributes of a path, read from the form that they have in an UPDATE, which both versions of
+ * GoBGP give on request.
  * Source: RFC 4271 section 4.3, RFC 4760 section 3, RFC 1997, RFC 4360, RFC 4456, RFC 8092.
  */
 export interface SeenAttributes {
@@ -19,21 +27,6 @@ export interface SeenAttributes {
   readonly originatorId: string;
 }
 
-/** IANA, BGP Path Attributes. */
-const code = {
-  origin: 1,
-  asPath: 2,
-  nextHop: 3,
-  med: 4,
-  localPreference: 5,
-  standard: 8,
-  originatorId: 9,
-  mpReach: 14,
-  extended: 16,
-  large: 32,
-} as const;
-
-const extendedLengthFlag = 0x10;
 const origins = ['igp', 'egp', 'incomplete'] as const;
 /** RFC 4271 section 4.3, path segment types. */
 const asSet = 1;
@@ -41,18 +34,18 @@ const asSet = 1;
 /** One buffer an attribute; unknown attributes are passed over. Throws GobgpError when malformed. */
 export function readAttributes(attributes: readonly Buffer[]): SeenAttributes {
   const byCode = new Map(attributes.map(open));
-  const nextHop = byCode.get(code.nextHop) ?? mpNextHop(byCode.get(code.mpReach));
-  const originatorId = byCode.get(code.originatorId);
+  const nextHop = byCode.get(type.nextHop) ?? mpNextHop(byCode.get(type.mpReach));
+  const originatorId = byCode.get(type.originatorId);
   return {
     nextHop: nextHop === undefined ? undefined : address(nextHop),
-    asPath: readAsPath(byCode.get(code.asPath) ?? Buffer.alloc(0)),
-    origin: origins[byCode.get(code.origin)?.[0] ?? 2] ?? 'incomplete',
-    localPreference: number(byCode.get(code.localPreference)),
-    med: number(byCode.get(code.med)),
+    asPath: readAsPath(byCode.get(type.asPath) ?? Buffer.alloc(0)),
+    origin: origins[byCode.get(type.origin)?.[0] ?? 2] ?? 'incomplete',
+    localPreference: number(byCode.get(type.localPreference)),
+    med: number(byCode.get(type.med)),
     communities: [
-      ...chunks(byCode.get(code.standard), 4, (c) => `${c.readUInt16BE(0)}:${c.readUInt16BE(2)}`),
-      ...chunks(byCode.get(code.extended), 8, extended),
-      ...chunks(byCode.get(code.large), 12, (c) =>
+      ...chunks(byCode.get(type.standard), 4, (c) => `${c.readUInt16BE(0)}:${c.readUInt16BE(2)}`),
+      ...chunks(byCode.get(type.extended), 8, decodeExtended),
+      ...chunks(byCode.get(type.large), 12, (c) =>
         [0, 4, 8].map((at) => c.readUInt32BE(at)).join(':'),
       ),
     ].toSorted(compareText),
@@ -62,7 +55,7 @@ export function readAttributes(attributes: readonly Buffer[]): SeenAttributes {
 
 /** Type code and value of one attribute. */
 function open(bytes: Buffer): readonly [number, Buffer] {
-  const long = ((bytes[0] ?? 0) & extendedLengthFlag) !== 0;
+  const long = ((bytes[0] ?? 0) & flag.extendedLength) !== 0;
   const start = long ? 4 : 3;
   if (bytes.length < start) throw malformed('attribute');
   const length = long ? bytes.readUInt16BE(2) : (bytes[2] ?? 0);
@@ -104,17 +97,16 @@ function number(value: Buffer | undefined): number | undefined {
   return value.readUInt32BE(0);
 }
 
-/** IANA, BGP Extended Communities: AS-specific ones of two and four bytes, and link bandwidth. */
-function extended(bytes: Buffer): string | undefined {
+/** Undefined for a community that has no text here. */
+export function decodeExtended(bytes: Buffer): string | undefined {
   const [kind, subtype] = bytes;
-  const name = subtype === 2 ? 'rt' : subtype === 3 ? 'soo' : undefined;
+  const name = subtype === subtypes.rt ? 'rt' : subtype === subtypes.soo ? 'soo' : undefined;
   // Transitive or not: both are in use (draft-ietf-idr-link-bandwidth).
-  if ((kind === 0x00 || kind === 0x40) && subtype === 4)
+  if ((kind === twoByteAs || kind === localTwoByteAs) && subtype === subtypes.lb)
     return `lb:${bytes.readUInt16BE(2)}:${Math.round(bytes.readFloatBE(4))}`;
-  if (kind === 0 && name !== undefined)
-    return `${name}:${bytes.readUInt16BE(2)}:${bytes.readUInt32BE(4)}`;
-  if (kind === 2 && name !== undefined)
-    return `${name}:${bytes.readUInt32BE(2)}:${bytes.readUInt16BE(6)}`;
+  if (name === undefined) return undefined;
+  if (kind === twoByteAs) return `${name}:${bytes.readUInt16BE(2)}:${bytes.readUInt32BE(4)}`;
+  if (kind === fourByteAs) return `${name}:${bytes.readUInt32BE(2)}:${bytes.readUInt16BE(6)}`;
   return undefined;
 }
 
@@ -128,6 +120,16 @@ function chunks(
   return Array.from({ length: value.length / size }, (_, i) =>
     read(value.subarray(i * size, (i + 1) * size)),
   ).filter((text) => text !== undefined);
+}
+
+export function decodeNlri(bytes: Buffer, family: Family): Prefix {
+  const width = family === 4 ? 4 : 16;
+  const bits = bytes[0] ?? 0xff;
+  const used = Math.ceil(bits / 8);
+  if (bits > width * 8 || bytes.length !== used + 1) throw malformed('NLRI');
+  const address = new Uint8Array(width);
+  address.set(bytes.subarray(1));
+  return prefixOf(ipFromBytes(address), bits);
 }
 
 function malformed(what: string): GobgpError {
