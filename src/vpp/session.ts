@@ -52,6 +52,7 @@ export async function openSession(
   connection: VppConnection,
   readopt: () => void,
 ): Promise<VppSession> {
+  await prepareFilters(connection);
   const sources = await connection.dump('fib_source_dump', {});
   const own = sources.find((details) => details.src.name === fibSourceName);
   const fibSource =
@@ -62,6 +63,20 @@ export async function openSession(
       })
     ).id;
   return { connection, handles: createHandles(), fibSource, readopt };
+}
+
+/**
+ * VPP's acl plugin: a session that its filters would not open any more ends at its next packet,
+ * and matches of rules are counted. Both are switches of the whole plugin, off in a fresh VPP,
+ * and may be set at any time: VPP has the counters of an ACL whether it counts or not (VPP,
+ * src/plugins/acl/acl.c, validate_and_reset_acl_counters). The first is in VPP's CLI only.
+ */
+async function prepareFilters(connection: VppConnection): Promise<void> {
+  const [said] = await Promise.all([
+    connection.request('cli_inband', { cmd: 'set acl-plugin reclassify-sessions 1' }),
+    connection.request('acl_stats_intf_counters_enable', { enable: true }),
+  ]);
+  if (said.reply !== '') throw new Error(`VPP does not reclassify sessions: ${said.reply}`);
 }
 
 /** A row as one request: how large tables are written. */

@@ -66,6 +66,7 @@ export const requiredMessages: readonly MessageName[] = [
   'acl_dump',
   'acl_interface_set_acl_list',
   'acl_interface_list_dump',
+  'acl_stats_intf_counters_enable',
   'abf_policy_add_del',
   'abf_policy_dump',
   'abf_itf_attach_add_del',

@@ -1,5 +1,5 @@
 import type { FieldsOf } from '../../../native/vpp-api/codec.ts';
-import { prefixOf } from '../../core/ip.ts';
+import { familyOf, prefixOf } from '../../core/ip.ts';
 import type { Acl, AclRule } from '../acl/acl.ts';
 import { addrPrefix, ipFromAddr } from '../address.ts';
 import { noInterface } from '../plane/interfaces.ts';
@@ -20,6 +20,8 @@ function listAnswers(world: World): Answers {
       const index = fields.acl_index === noInterface ? undefined : fields.acl_index;
       if (index !== undefined && !acl.all.has(index))
         return { acl_index: fields.acl_index, retval: Retval.noSuchEntry };
+      const wrong = wrongRule(fields.r);
+      if (wrong !== undefined) return { acl_index: fields.acl_index, retval: wrong };
       const one = acl.put(index, fields.tag, fields.r.map(readRule));
       return { acl_index: one.index, retval: 0 };
     },
@@ -39,7 +41,10 @@ function listAnswers(world: World): Answers {
           yield describeAcl(one);
       }
     },
-    acl_stats_intf_counters_enable: () => ({ retval: 0 }),
+    acl_stats_intf_counters_enable(fields) {
+      acl.counting = fields.enable;
+      return { retval: 0 };
+    },
     acl_plugin_get_conn_table_max_entries: () => ({ conn_table_max_entries: 500_000n }),
   };
 }
@@ -51,11 +56,13 @@ function bindingAnswers(world: World): Answers {
       if (interfaces.get(fields.sw_if_index) === undefined)
         return { retval: Retval.invalidSwIfIndex };
       if (fields.acls.some((index) => !acl.all.has(index))) return { retval: Retval.noSuchEntry };
-      acl.bind(fields.sw_if_index, {
-        input: fields.acls.slice(0, fields.n_input),
-        output: fields.acls.slice(fields.n_input),
-      });
-      return { retval: 0 };
+      const input = fields.acls.slice(0, fields.n_input);
+      const output = fields.acls.slice(fields.n_input);
+      if (hasTwice(output)) return { retval: Retval.entryAlreadyExists };
+      const before = acl.bindings.get(fields.sw_if_index)?.input ?? [];
+      // VPP has written the output by then, and answers 1 for whatever is wrong with the input.
+      acl.bind(fields.sw_if_index, { input: hasTwice(input) ? before : input, output });
+      return { retval: hasTwice(input) ? 1 : 0 };
     },
     *acl_interface_list_dump(fields) {
       for (const index of [...interfaces.all.keys()].toSorted((a, b) => a - b)) {
@@ -71,6 +78,20 @@ function bindingAnswers(world: World): Answers {
       }
     },
   };
+}
+
+function hasTwice(indices: readonly number[]): boolean {
+  return new Set(indices).size < indices.length;
+}
+
+/** What VPP says of the first rule that cannot be; undefined when there is none. */
+function wrongRule(rules: readonly ApiRule[]): number | undefined {
+  for (const rule of rules) {
+    if (familyOf(rule.src_prefix) !== familyOf(rule.dst_prefix)) return Retval.invalidSrcAddress;
+    if (rule.srcport_or_icmptype_first > rule.srcport_or_icmptype_last) return Retval.invalidValue2;
+    if (rule.dstport_or_icmpcode_first > rule.dstport_or_icmpcode_last) return Retval.invalidValue2;
+  }
+  return undefined;
 }
 
 function readRule(rule: ApiRule): AclRule {

@@ -152,7 +152,7 @@ function createLoopback(world: World, wanted: string, instance: number | undefin
 export function removeInterface(world: World, one: Interface): void {
   const { plane } = world;
   for (const address of [...one.addresses]) removeAddress(world, one, address);
-  plane.acl.bind(one.index, { input: [], output: [] });
+  plane.acl.removeInterface(one.index);
   plane.abf.removeInterface(one.index);
   world.bfd.removeInterface(one.index);
   plane.neighbours.removeInterface(one.index);
