@@ -1,4 +1,5 @@
 import { parseArgs } from 'node:util';
+import { benchAcl } from './acl.ts';
 import { benchApiClient } from './api-client.ts';
 import { benchChurn } from './churn.ts';
 import { benchCluster } from './cluster.ts';
@@ -12,6 +13,7 @@ import { benchSelections } from './selections.ts';
 const benches: Readonly<
   Record<string, (kind: Plane['kind'], quick: boolean) => Promise<Figure[]>>
 > = {
+  acl: benchAcl,
   api: benchApiClient,
   cluster: benchCluster,
   churn: benchChurn,

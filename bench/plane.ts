@@ -56,6 +56,7 @@ buffers { page-size 4K buffers-per-numa 8192 }
 memory { main-heap-size 2G main-heap-page-size 4K }
 plugins { plugin default { enable } plugin dpdk_plugin.so { disable } plugin ping_plugin.so { disable } }
 cnat { session-max 262144 session-cleanup-timeout 0.05 translation-db-buckets 65536 translation-db-memory 64M }
+acl-plugin { use tuple merge 0 }
 `;
 }
 

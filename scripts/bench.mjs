@@ -1,5 +1,5 @@
 // npm run bench              every figure beside its limit from the same run
-// npm run bench -- api       one bench: api, cluster, churn, planning, routes, selections
+// npm run bench -- api       one bench: acl, api, cluster, churn, planning, routes, selections
 // npm run bench -- --dataplane embedded
 // npm run bench -- churn --quick      10 s instead of a minute
 import { spawn } from 'node:child_process';

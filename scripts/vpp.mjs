@@ -100,6 +100,6 @@ buffers { page-size 4K buffers-per-numa 16384 }
 memory { main-heap-size 1G main-heap-page-size 4K }
 plugins { plugin default { enable } plugin dpdk_plugin.so { disable } plugin ping_plugin.so { disable } }
 cnat { session-max 262144 session-cleanup-timeout 0.05 }
-acl-plugin { reclassify sessions 1 }
+acl-plugin { use tuple merge 0 reclassify sessions 1 }
 `;
 }

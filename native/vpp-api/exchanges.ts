@@ -7,6 +7,7 @@ import { codecOf, type FieldsOf, messageId } from './codec.ts';
 import { VppClosedError, VppError, VppTimeoutError } from './errors.ts';
 import { createDeframer } from './frame.ts';
 import type { MessageTable } from './handshake.ts';
+import { misnamedReplies } from './misnamed-replies.ts';
 import {
   type Answer,
   type Batch,
@@ -265,7 +266,7 @@ function createReceiver(table: MessageTable, inFlight: InFlight, log: Log) {
         const { items = [] } = exchange;
         if (items.length >= maxDetails) throw new VppError(name, 'too many details');
         if (!exchange.settled) items.push(codecOf(name).decode(bytes));
-      } else if (name === exchange.reply) {
+      } else if (name === exchange.reply || name === misnamedReplies[exchange.name]) {
         inFlight.finish(context, exchange);
         resolveExchange(exchange, codecOf(name).decode(bytes));
       } else log('unexpected reply', { name, to: exchange.name });

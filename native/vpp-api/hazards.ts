@@ -51,10 +51,7 @@ const guards: { readonly [N in MessageName]?: Guard<N> } = {
     isPowerOfTwo(buckets)
       ? undefined
       : { field: 'sticky_buckets_per_core', reason: `is ${buckets}, not a power of two` },
-  acl_interface_set_acl_list: ({ n_input, acls }) =>
-    n_input > acls.length
-      ? { field: 'n_input', reason: `is ${n_input} of ${acls.length} lists` }
-      : undefined,
+  acl_interface_set_acl_list: (fields) => guardLists(fields),
 };
 
 /** Throws HazardError when VPP must not see this request. */
@@ -105,6 +102,19 @@ function guardFamilies(vip: Ip, paths: Translation['paths']): ReturnType<Guard<M
     return { field: `translation.paths[${i}].dst_ep.addr`, reason };
   }
   return undefined;
+}
+
+/** VPP writes the output, refuses a list that is twice in the input, and answers 1: no error. */
+function guardLists({
+  n_input: inputs,
+  acls,
+}: FieldsOf<'acl_interface_set_acl_list'>): ReturnType<Guard<MessageName>> {
+  if (inputs > acls.length)
+    return { field: 'n_input', reason: `is ${inputs} of ${acls.length} lists` };
+  const hasTwice = (of: readonly number[]) => new Set(of).size < of.length;
+  return hasTwice(acls.slice(0, inputs)) || hasTwice(acls.slice(inputs))
+    ? { field: 'acls', reason: 'has a list twice in one direction' }
+    : undefined;
 }
 
 function isPowerOfTwo(value: number): boolean {

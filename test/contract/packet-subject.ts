@@ -191,5 +191,6 @@ buffers { page-size 4K buffers-per-numa 8192 }
 memory { main-heap-size 512M main-heap-page-size 4K }
 plugins { plugin default { enable } plugin dpdk_plugin.so { disable } }
 cnat { session-max 262144 session-cleanup-timeout 0.1 }
+acl-plugin { use tuple merge 0 }
 `;
 }

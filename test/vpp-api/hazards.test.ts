@@ -140,6 +140,23 @@ const cases: Case[] = [
     request: 'acl_interface_set_acl_list',
     fields: lists(2, [1, 2]),
   },
+  {
+    name: 'a list in both directions',
+    request: 'acl_interface_set_acl_list',
+    fields: lists(1, [1, 1]),
+  },
+  {
+    name: 'a list twice in the input',
+    request: 'acl_interface_set_acl_list',
+    fields: lists(2, [1, 1, 2]),
+    field: 'acls',
+  },
+  {
+    name: 'a list twice in the output',
+    request: 'acl_interface_set_acl_list',
+    fields: lists(1, [2, 1, 1]),
+    field: 'acls',
+  },
 ];
 
 /** A client whose requests are all answered with `retval`. */

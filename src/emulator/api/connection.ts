@@ -8,6 +8,7 @@ import {
   messageId,
 } from '../../../native/vpp-api/codec.ts';
 import { createDeframer } from '../../../native/vpp-api/frame.ts';
+import { misnamedReplies } from '../../../native/vpp-api/misnamed-replies.ts';
 import { WireError } from '../../../native/vpp-api/wire-error.ts';
 import type { Fault } from './faults.ts';
 import { fixedIds, type MessageTable } from './table.ts';
@@ -68,7 +69,7 @@ export function serveConnection(stream: Duplex, options: ConnectionOptions): Con
       stream.destroy();
       return;
     }
-    const reply = catalogue[name].reply as MessageName | undefined;
+    const reply = replyOf(name);
     if (fault?.kind === 'retval' && reply !== undefined) {
       send(reply, context, emptyReply(reply, fault.retval));
       return;
@@ -142,6 +143,11 @@ function createWriter(stream: Duplex): (frame: Buffer) => void {
   };
 }
 
+/** What VPP replies with, which is not always what its definitions say. */
+function replyOf(name: MessageName): MessageName | undefined {
+  return misnamedReplies[name] ?? (catalogue[name].reply as MessageName | undefined);
+}
+
 /** Calls the answer of a message and sends what it gives: a reply, details, or both. */
 function respond(
   answers: Answers,
@@ -149,7 +155,8 @@ function respond(
   fields: Fields,
   to: { readonly caller: Caller; readonly send: (name: MessageName, fields: Fields) => void },
 ): void {
-  const { reply, details } = catalogue[name] as { reply?: MessageName; details?: MessageName };
+  const reply = replyOf(name);
+  const { details } = catalogue[name] as { details?: MessageName };
   // The types of `Answers` guarantee what this call gives back; here only the name is known.
   const act = answers[name] as ((fields: Fields, caller: Caller) => unknown) | undefined;
   if (act === undefined) return;
