@@ -1,0 +1,255 @@
+import ipaddr from 'ipaddr.js';
+import type { Ip } from '../../src/core/ip.ts';
+import type {
+  ClusterNetworkPolicy,
+  ClusterPeer,
+  ClusterPort,
+  ClusterRule,
+  LabelSelector,
+  Labels,
+  Namespace,
+  NetworkPolicy,
+  Node,
+  Pod,
+  PodSelector,
+  PolicyPeer,
+  PolicyPort,
+} from '../../src/model/facts.ts';
+
+/**
+ * What the policies say of a packet, read from the rules one after the other: a second opinion for
+ * tests. It knows neither indexes nor caches, looks at everything for each packet, and shares no
+ * code with the planner, not even that of addresses.
+ *
+ * A packet is the first one of a flow. What belongs to a flow that was allowed passes anyhow, and
+ * so do errors of ICMP and neighbour discovery, whatever the policies say (NP-14, NP-21): neither
+ * can be asked for here.
+ */
+export interface Cluster {
+  readonly pods: readonly Pod[];
+  readonly namespaces: readonly Namespace[];
+  readonly policies: readonly NetworkPolicy[];
+  readonly clusterPolicies: readonly ClusterNetworkPolicy[];
+  readonly nodes: readonly Node[];
+  /** Name of the node that asks. */
+  readonly nodeName: string;
+}
+
+export interface Packet {
+  readonly from: Ip;
+  /** After the translation of Services (NP-12). */
+  readonly to: Ip;
+  /** `ICMP` is an echo request of the packet's family; a number is that of another IP protocol. */
+  readonly protocol: 'TCP' | 'UDP' | 'SCTP' | 'ICMP' | number;
+  /** Destination port; nobody looks at it unless the protocol is TCP, UDP or SCTP. */
+  readonly port: number;
+}
+
+export type Direction = 'Ingress' | 'Egress';
+export type Verdict = 'allow' | 'deny';
+
+/** Whether this node lets the packet pass: as that of a pod of its own, and to a pod of its own. */
+export function verdict(cluster: Cluster, packet: Packet): Verdict {
+  const own = cluster.pods.filter((pod) => isInNetwork(pod) && pod.node === cluster.nodeName);
+  const senders = own.filter((pod) => pod.ips.includes(packet.from));
+  const receivers = own.filter((pod) => pod.ips.includes(packet.to));
+  return senders.every((pod) => directionVerdict(cluster, pod, 'Egress', packet) === 'allow') &&
+    receivers.every((pod) => directionVerdict(cluster, pod, 'Ingress', packet) === 'allow')
+    ? 'allow'
+    : 'deny';
+}
+
+/** Whether the policies of one pod let a packet of that pod out, or one to that pod in. */
+export function directionVerdict(
+  cluster: Cluster,
+  pod: Pod,
+  direction: Direction,
+  packet: Packet,
+): Verdict {
+  if (!isInNetwork(pod)) return 'allow';
+  // NP-15: before every tier, because the kubelet's probes must arrive.
+  if (direction === 'Ingress' && isOfNode(cluster, pod.node, packet.from)) return 'allow';
+  return (
+    tierVerdict(cluster, 'Admin', pod, direction, packet) ??
+    networkPolicyVerdict(cluster, pod, direction, packet) ??
+    tierVerdict(cluster, 'Baseline', pod, direction, packet) ??
+    'allow'
+  );
+}
+
+/** NP-16, NP-18: neither subject nor peer are pods of the host's network and pods that ended. */
+function isInNetwork(pod: Pod): boolean {
+  return !pod.hostNetwork && pod.phase !== 'Succeeded' && pod.phase !== 'Failed';
+}
+
+function isOfNode(cluster: Cluster, name: string, address: Ip): boolean {
+  return cluster.nodes.some((node) => node.key === name && node.internalIps.includes(address));
+}
+
+/** Undefined: this tier leaves it to the next one. */
+function tierVerdict(
+  cluster: Cluster,
+  tier: ClusterNetworkPolicy['tier'],
+  pod: Pod,
+  direction: Direction,
+  packet: Packet,
+): Verdict | undefined {
+  const rules = cluster.clusterPolicies
+    .filter((policy) => policy.tier === tier && selectsPod(cluster, policy.subject, pod))
+    .toSorted((a, b) => a.priority - b.priority || (a.key < b.key ? -1 : 1))
+    .flatMap((policy) => (direction === 'Ingress' ? policy.ingress : policy.egress));
+  const first = rules.find((rule) => matchesClusterRule(cluster, rule, direction, packet));
+  if (first === undefined || first.action === 'Pass') return undefined;
+  return first.action === 'Accept' ? 'allow' : 'deny';
+}
+
+/** Undefined: no NetworkPolicy isolates the pod in this direction (NP-03). */
+function networkPolicyVerdict(
+  cluster: Cluster,
+  pod: Pod,
+  direction: Direction,
+  packet: Packet,
+): Verdict | undefined {
+  const policies = cluster.policies.filter(
+    (policy) =>
+      policy.mode === 'enforce' &&
+      policy.policyTypes.includes(direction) &&
+      policy.namespace === pod.namespace &&
+      matchesLabels(policy.podSelector, pod.labels),
+  );
+  if (policies.length === 0) return undefined;
+  // NP-17
+  if (pod.ips.includes(packet.from) && pod.ips.includes(packet.to)) return 'allow';
+  const isAllowed = policies.some((policy) =>
+    (direction === 'Ingress' ? policy.ingress : policy.egress).some(
+      ({ peers, ports }) =>
+        (peers.length === 0 ||
+          peers.some((peer) =>
+            matchesPeer(cluster, policy.namespace, peer, peerAddress(direction, packet)),
+          )) &&
+        (ports.length === 0 || ports.some((port) => matchesPort(cluster, port, packet))),
+    ),
+  );
+  return isAllowed ? 'allow' : 'deny';
+}
+
+function peerAddress(direction: Direction, packet: Packet): Ip {
+  return direction === 'Ingress' ? packet.from : packet.to;
+}
+
+/** Who has the address: none when it is outside of the cluster, or a node's. */
+function podsAt(cluster: Cluster, address: Ip): Pod[] {
+  return cluster.pods.filter((pod) => isInNetwork(pod) && pod.ips.includes(address));
+}
+
+function matchesPeer(
+  cluster: Cluster,
+  ownNamespace: string,
+  { podSelector, namespaceSelector, ipBlock }: PolicyPeer,
+  address: Ip,
+): boolean {
+  // NP-07: the address of a pod is in a block like any other.
+  if (ipBlock !== undefined)
+    return (
+      isInBlock(ipBlock.cidr, address) && !ipBlock.except.some((one) => isInBlock(one, address))
+    );
+  return podsAt(cluster, address).some(
+    (pod) =>
+      (namespaceSelector === undefined
+        ? pod.namespace === ownNamespace
+        : matchesLabels(namespaceSelector, labelsOfNamespace(cluster, pod.namespace))) &&
+      (podSelector === undefined || matchesLabels(podSelector, pod.labels)),
+  );
+}
+
+/** A name is that of a container's port of the destination, whoever is the subject (NP-11). */
+function matchesPort(
+  cluster: Cluster,
+  { protocol, port, endPort }: PolicyPort | ClusterPort,
+  packet: Packet,
+): boolean {
+  if (typeof port === 'string')
+    return podsAt(cluster, packet.to)
+      .flatMap((pod) => pod.ports)
+      .some(
+        (one) =>
+          one.name === port &&
+          one.protocol === packet.protocol &&
+          one.protocol === (protocol ?? one.protocol) &&
+          one.containerPort === packet.port,
+      );
+  if (protocol !== packet.protocol) return false;
+  return port === undefined || (port <= packet.port && packet.port <= (endPort ?? port));
+}
+
+function matchesClusterRule(
+  cluster: Cluster,
+  { peers, ports }: ClusterRule,
+  direction: Direction,
+  packet: Packet,
+): boolean {
+  const address = peerAddress(direction, packet);
+  return (
+    (peers.length === 0 || peers.some((peer) => matchesClusterPeer(cluster, peer, address))) &&
+    (ports.length === 0 || ports.some((port) => matchesPort(cluster, port, packet)))
+  );
+}
+
+function matchesClusterPeer(
+  cluster: Cluster,
+  { pods, networks, nodes }: ClusterPeer,
+  address: Ip,
+): boolean {
+  if (pods !== undefined)
+    return podsAt(cluster, address).some((pod) => selectsPod(cluster, pods, pod));
+  if (networks !== undefined) return networks.some((network) => isInBlock(network, address));
+  if (nodes === undefined) return false;
+  return cluster.nodes.some(
+    (node) => matchesLabels(nodes, node.labels) && node.internalIps.includes(address),
+  );
+}
+
+function selectsPod(cluster: Cluster, { namespace, pods }: PodSelector, pod: Pod): boolean {
+  return (
+    (typeof namespace === 'string'
+      ? namespace === pod.namespace
+      : matchesLabels(namespace, labelsOfNamespace(cluster, pod.namespace))) &&
+    matchesLabels(pods, pod.labels)
+  );
+}
+
+/** Of a namespace that is not known: none. */
+function labelsOfNamespace(cluster: Cluster, name: string): Labels {
+  return cluster.namespaces.find((namespace) => namespace.key === name)?.labels ?? {};
+}
+
+/** NP-01: what asks for absence, or for another value, is content with no label at all. */
+function matchesLabels({ matchLabels, matchExpressions }: LabelSelector, labels: Labels): boolean {
+  return (
+    Object.entries(matchLabels).every(([key, value]) => labels[key] === value) &&
+    matchExpressions.every((one) => matchesExpression(one, labels[one.key]))
+  );
+}
+
+function matchesExpression(
+  { operator, values }: LabelSelector['matchExpressions'][number],
+  value: string | undefined,
+): boolean {
+  switch (operator) {
+    case 'In':
+      return value !== undefined && values.includes(value);
+    case 'NotIn':
+      return value === undefined || !values.includes(value);
+    case 'Exists':
+      return value !== undefined;
+    case 'DoesNotExist':
+      return value === undefined;
+  }
+}
+
+/** Bits behind the length say nothing: 10.0.0.5/24 is 10.0.0.0/24. */
+function isInBlock(cidr: string, address: Ip): boolean {
+  const [network, length] = ipaddr.parseCIDR(cidr);
+  const one = ipaddr.parse(address);
+  return one.kind() === network.kind() && one.match(network, length);
+}
