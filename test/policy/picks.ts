@@ -1,0 +1,101 @@
+import fc from 'fast-check';
+import {
+  familyOf,
+  type Ip,
+  ip,
+  ipFromBigInt,
+  ipToBigInt,
+  type Prefix,
+  parsePrefix,
+  prefixAddress,
+  prefixLength,
+} from '../../src/core/ip.ts';
+import { nodeAddresses, podAddresses, protocol } from './arbitraries.ts';
+import type { Cluster, Packet } from './reference.ts';
+
+/** Of nobody, at the ends of what addresses there are. */
+const otherAddresses = ['198.51.100.7', '0.0.0.1', '255.255.255.254', '::5', '4000::1', 'fe80::9'];
+
+/** What becomes a packet in a cluster: numbers choose from the addresses and ports that matter. */
+export interface Pick {
+  readonly pod: number;
+  readonly peer: number;
+  readonly isSent: boolean;
+  readonly protocol: Packet['protocol'];
+  readonly port: number;
+}
+
+export const picks = (count: number): fc.Arbitrary<readonly Pick[]> =>
+  fc.array(
+    fc.record({
+      pod: fc.nat(1_000),
+      peer: fc.nat(1_000),
+      isSent: fc.boolean(),
+      protocol: fc.oneof(protocol, protocol, fc.constantFrom('ICMP' as const, 47, 50)),
+      port: fc.nat(1_000),
+    }),
+    { minLength: count, maxLength: count },
+  );
+
+/** From or to a pod: the other end and the port are at the edge of what some object says. */
+export function packetOf(cluster: Cluster, pick: Pick): Packet {
+  const pods = cluster.pods.flatMap((one) => (one.hostNetwork ? [] : one.ips));
+  const own = pods.length === 0 ? ip('10.244.1.3') : choose(pods, pick.pod);
+  const peers = addressesOf(cluster).filter((one) => familyOf(one) === familyOf(own));
+  const other = choose(peers, pick.peer);
+  return {
+    from: pick.isSent ? own : other,
+    to: pick.isSent ? other : own,
+    protocol: pick.protocol,
+    port:
+      typeof pick.protocol === 'number' || pick.protocol === 'ICMP'
+        ? 0
+        : choose(portsOf(cluster), pick.port),
+  };
+}
+
+function choose<T>(all: readonly T[], number: number): T {
+  return all[number % all.length] as T;
+}
+
+/** Each of the cluster, and the first and last of each block with their neighbours. */
+function addressesOf({ policies, clusterPolicies }: Cluster): Ip[] {
+  const peers = policies.flatMap(({ ingress, egress }) =>
+    [...ingress, ...egress].flatMap((one) => one.peers),
+  );
+  const written = peers.flatMap(({ ipBlock: one }) =>
+    one === undefined ? [] : [one.cidr, ...one.except],
+  );
+  const networks = clusterPolicies.flatMap(({ egress }) =>
+    egress.flatMap((one) => one.peers.flatMap((each) => each.networks ?? [])),
+  );
+  const edges = [...written, ...networks].flatMap((text) => {
+    const block = parsePrefix(text);
+    return block === undefined ? [] : edgesOf(block);
+  });
+  const fixed = [...podAddresses.flat(), ...nodeAddresses.flat(), ...otherAddresses.map(ip)];
+  return [...new Set([...fixed, ...edges])];
+}
+
+function edgesOf(block: Prefix): Ip[] {
+  const family = familyOf(block);
+  const bits = family === 4 ? 32 : 128;
+  const first = ipToBigInt(prefixAddress(block));
+  const last = first + (1n << BigInt(bits - prefixLength(block))) - 1n;
+  return [first - 1n, first, last, last + 1n]
+    .filter((one) => one >= 0n && one < 1n << BigInt(bits))
+    .map((one) => ipFromBigInt(one, family));
+}
+
+function portsOf({ pods, policies, clusterPolicies }: Cluster): number[] {
+  const written = [...policies, ...clusterPolicies].flatMap(({ ingress, egress }) =>
+    [...ingress, ...egress].flatMap((rule) =>
+      rule.ports.flatMap((one) =>
+        [one.port, one.endPort].filter((edge) => typeof edge === 'number'),
+      ),
+    ),
+  );
+  const edges = written.flatMap((one) => [one - 1, one, one + 1]);
+  const named = pods.flatMap((one) => one.ports.map(({ containerPort: number }) => number));
+  return [...new Set([0, 65535, ...edges, ...named])].filter((one) => one >= 0 && one <= 65535);
+}
