@@ -53,6 +53,7 @@ const forms: readonly Case[] = [
       ['Exists', selector({}, ['old', 'Exists']), 'allow', 'deny'],
       ['DoesNotExist, of the absent key', selector({}, ['old', 'DoesNotExist']), 'deny', 'allow'],
       ['NotIn, of the absent key', selector({}, ['old', 'NotIn', '']), 'deny', 'allow'],
+      ['In, of the absent key', selector({}, ['old', 'In', 'x']), 'allow', 'allow'],
       ['NotIn, of a key nobody has', selector({}, ['new', 'NotIn', 'x']), 'deny', 'deny'],
       ['both parts', selector({ app: 'web' }, ['old', 'Exists']), 'allow', 'allow'],
     ] as const
@@ -181,6 +182,23 @@ const forms: readonly Case[] = [
     packets: [`${db} > ${web} TCP 80: allow`, `${cli} > ${web} TCP 80: deny`],
   },
   {
+    name: 'NP-06 a namespace that is not known has no labels',
+    given: {
+      namespaces: [],
+      policies: [
+        policy('a/p', {
+          podSelector: webOnly,
+          ingress: [rule([{ namespaceSelector: selector({ team: 'x' }) }])],
+        }),
+        policy('a/q', {
+          podSelector: selector({ app: 'cli' }),
+          ingress: [rule([{ namespaceSelector: selector({}, ['team', 'DoesNotExist']) }])],
+        }),
+      ],
+    },
+    packets: [`${cli} > ${web} TCP 80: deny`, `${web} > ${cli} TCP 80: allow`],
+  },
+  {
     name: 'audit mode is as good as no policy',
     given: { policies: [policy('a/p', { ingress: [], mode: 'audit' })] },
     packets: [`${db} > ${web} TCP 80: allow`],
@@ -305,11 +323,11 @@ const addresses: readonly Case[] = [
       pods: [
         ...world.pods,
         pod('a/ended', { ips: [ip(cli)], labels: { app: 'ended' }, phase: 'Failed' }),
-        pod('a/ended2', { ips: [ip(web)], labels: { app: 'ended' }, phase: 'Succeeded' }),
+        pod('a/ended2', { ips: [ip(web)], labels: { app: 'done' }, phase: 'Succeeded' }),
       ],
       policies: [
         policy('a/p', { podSelector: webOnly, ingress: [fromPods({ app: 'ended' })] }),
-        policy('a/q', { podSelector: selector({ app: 'ended' }), egress: [] }),
+        policy('a/q', { podSelector: selector({ app: 'done' }), egress: [] }),
       ],
     },
     packets: [`${cli} > ${web} TCP 80: deny`, `${web} > ${cli} TCP 80: allow`],
@@ -457,4 +475,25 @@ describe('the reference of policies: NetworkPolicies', () => {
     const probe = { ...packet, from: ip(otherNode) };
     assert.equal(directionVerdict(cluster, dbPod, 'Ingress', probe), 'allow', "the pod's node");
   });
+
+  it('NP-15 an address of the node opens nothing for what a pod sends', () => {
+    const cluster = { ...world, policies: [policy('a/out', { egress: [] })] };
+    const [webPod] = cluster.pods;
+    assert.ok(webPod);
+    const { packet } = parsePacket(`${ownNode} > ${db} TCP 80: deny`);
+    assert.equal(directionVerdict(cluster, webPod, 'Egress', packet), 'deny');
+  });
+
+  for (const [rule, key] of [
+    ['NP-16', 'b/host'],
+    ['NP-18', 'b/job'],
+  ] as const)
+    it(`${rule} ${key} is no subject`, () => {
+      const cluster = { ...world, policies: [policy('b/none', { ingress: [], egress: [] })] };
+      const pod = cluster.pods.find((one) => one.key === key);
+      assert.ok(pod);
+      const { packet } = parsePacket(`${outside} > ${pod.ips[0]} TCP 80: allow`);
+      assert.equal(directionVerdict(cluster, pod, 'Ingress', packet), 'allow');
+      assert.equal(directionVerdict(cluster, pod, 'Egress', packet), 'allow');
+    });
 });

@@ -50,7 +50,7 @@ export type Verdict = 'allow' | 'deny';
 
 /** Whether this node lets the packet pass: as that of a pod of its own, and to a pod of its own. */
 export function verdict(cluster: Cluster, packet: Packet): Verdict {
-  const own = cluster.pods.filter((pod) => isInNetwork(pod) && pod.node === cluster.nodeName);
+  const own = cluster.pods.filter((pod) => pod.node === cluster.nodeName);
   const senders = own.filter((pod) => pod.ips.includes(packet.from));
   const receivers = own.filter((pod) => pod.ips.includes(packet.to));
   return senders.every((pod) => directionVerdict(cluster, pod, 'Egress', packet) === 'allow') &&
