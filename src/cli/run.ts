@@ -28,6 +28,7 @@ import { formatRoute } from './explain-route.ts';
 import { formatItems, formatValue, type Output, outputs } from './format.ts';
 import { lintDiff, lintFile } from './lint.ts';
 import { parsePacket } from './packet.ts';
+import { lintPolicy } from './policy-lint.ts';
 
 /** Where `kvr` prints. */
 export interface Streams {
@@ -109,6 +110,7 @@ function createProgram(streams: Streams, version: string, end: (code: number) =>
       streams.out(text);
       end(exitCode);
     });
+  addPolicy(program, streams, end);
   program
     .command('vpp-startup')
     .argument('<template>', 'start-up file of VPP')
@@ -189,6 +191,25 @@ function addExplain(program: Command, streams: Streams): void {
       streams.out(structured ? formatValue(found, options.output) : formatRoute(found));
     });
   for (const command of explain.commands) {
+    command.exitOverride().configureOutput({ writeOut: streams.out, writeErr: streams.err });
+  }
+}
+
+function addPolicy(program: Command, streams: Streams, end: (code: number) => void): void {
+  const policy = program.command('policy').description('about NetworkPolicies');
+  policy
+    .command('lint')
+    .argument('[file]', 'manifests; absent: the policies in force')
+    .option('-n, --namespace <name>', 'namespace of objects that name none', 'default')
+    .description('frequent mistakes: what policies say, and what is probably meant')
+    .action(async (file: string | undefined, given: { namespace: string }, command: Command) => {
+      const { socket, output } = optionsOf(command);
+      const { namespace } = given;
+      const { text, exitCode } = await lintPolicy(socket, { file, namespace, output });
+      streams.out(text);
+      end(exitCode);
+    });
+  for (const command of policy.commands) {
     command.exitOverride().configureOutput({ writeOut: streams.out, writeErr: streams.err });
   }
 }

@@ -1,7 +1,7 @@
 /**
  * What the daemon's control socket serves: the contract of the daemon and `kvr`.
  *
- * HTTP over a unix socket, JSON, GET only but for `/lint`. A list is `{ "items": […] }`, an error is
+ * HTTP over a unix socket, JSON, GET only but for `/lint` and `/policy/lint`. A list is `{ "items": […] }`, an error is
  * `{ "error": "…" }` with a status of 400 or more.
  */
 export const controlSocketDefault = '/run/kube-vpp-router/control.sock';

@@ -21,10 +21,17 @@ export function serveControl(options: {
     options.signal,
     {
       maxBytes: configMaxBytes,
-      take: async (url, text) =>
-        url.pathname === '/lint' ? json(200, options.view.lint(text)) : undefined,
+      take: async (url, text) => postAnswer(url, text, options.view),
     },
   );
+}
+
+/** The answer to a text; undefined for an unknown path. */
+function postAnswer(url: URL, text: string, view: DaemonView): Answer | undefined {
+  if (url.pathname === '/lint') return json(200, view.lint(text));
+  if (url.pathname !== '/policy/lint') return undefined;
+  const namespace = url.searchParams.get('namespace') ?? 'default';
+  return json(200, view.lintPolicies({ text, namespace }));
 }
 
 /** The answer to one request; undefined for an unknown path. */
@@ -54,6 +61,8 @@ export async function controlAnswer(
       return explainAnswer(url.searchParams.get('key') ?? '', view);
     case '/explain/route':
       return routeAnswer(url.searchParams.get('to') ?? '', view, signal);
+    case '/policy/lint':
+      return json(200, view.lintPolicies());
     case '/trace':
       return traceAnswer(url.searchParams, view, signal);
     default:

@@ -21,6 +21,7 @@ import { explainRoute } from './explain-route.ts';
 import { explainService, similarServices } from './explain-service.ts';
 import type { Loop } from './loop.ts';
 import { lintConfig } from './plan-diff.ts';
+import { lintManifests, lintPoliciesInForce } from './policy-lint.ts';
 import { advertisementViews, desiredRows, peerViews, routeViews } from './routing-views.ts';
 import { errorsOf, statusOf } from './row-status.ts';
 import { frontendConnections, serviceFigures } from './service-figures.ts';
@@ -98,6 +99,10 @@ export function observe(parts: Observed): DaemonView {
     explainRoute: (to, signal) =>
       explainRoute({ facts: store.facts, loop, lookup: parts.bgp.lookup }, to, signal),
     lint: (text) => lintConfig(text, { facts: store.facts, desired: loop.desired }),
+    lintPolicies: (manifests) =>
+      manifests === undefined
+        ? lintPoliciesInForce(store.facts)
+        : lintManifests(manifests.text, manifests.namespace, store.facts),
     trace: (request) => traceRows(store, loop, request),
   };
 }

@@ -9,6 +9,7 @@ import type {
   TraceRequest,
   TraceView,
 } from '../core/control-api.ts';
+import type { PolicyLintView } from '../core/control-policy-lint.ts';
 import type {
   AdvertisementView,
   LintView,
@@ -98,5 +99,7 @@ export interface DaemonView {
   explainRoute(to: string, signal: AbortSignal): Promise<RouteExplanation | undefined>;
   /** What the text of a configuration file would change; applies nothing. */
   lint(text: string): LintView;
+  /** Mistakes in the policies of manifests; absent: in those in force. */
+  lintPolicies(manifests?: { readonly text: string; readonly namespace: string }): PolicyLintView;
   trace(request: TraceRequest, signal: AbortSignal): Promise<TraceView>;
 }

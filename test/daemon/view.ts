@@ -200,6 +200,23 @@ export const sampleView: DaemonView = {
     ],
     tables: [{ name: 'bgpPeers', added: 0, removed: 0, changed: 1 }],
   }),
+  lintPolicies: (manifests) => ({
+    usable: manifests?.text !== 'bad',
+    policies: 2,
+    findings:
+      manifests?.text === 'good'
+        ? []
+        : [
+            {
+              severity: manifests?.text === 'so so' ? 'warning' : 'error',
+              finding: 'named-port',
+              object: `NetworkPolicy/${manifests?.namespace ?? 'shop'}/web`,
+              field: 'spec.ingress[0].ports[0].port',
+              written: 'no pod has it',
+              meant: 'a number',
+            },
+          ],
+  }),
   bfdSessions: () => new Map([['192.0.2.254', 'up']]),
   trace: async (request) => ({
     steps: [{ at: 'translations', what: `${request.destination} to 10.244.1.2` }],
