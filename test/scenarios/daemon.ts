@@ -1,6 +1,6 @@
 import { realClock } from '../../src/core/clock.ts';
 import { type Loop, type LoopOptions, startLoop } from '../../src/daemon/loop.ts';
-import { createStore, type FactKind, type FactTypes, type Store } from '../../src/model/store.ts';
+import type { FactKind, FactTypes, Store } from '../../src/model/store.ts';
 import { createVppTarget, type VppTarget } from '../../src/vpp/target.ts';
 import type { Wire } from './wire.ts';
 
@@ -30,15 +30,15 @@ export function startDaemon(
   };
 }
 
-/** What the store of the next daemon knows when it has everything: the same facts, all new. */
-export function copyStore(from: Store): Store {
-  const to = createStore();
-  for (const kind of from.synced) copyFacts(kind, from, to);
-  return to;
-}
-
 export function copyFacts<K extends FactKind>(kind: K, from: Store, to: Store): void {
   const facts: { readonly [P in FactKind]: ReadonlyMap<string, FactTypes[P]> } = from.facts;
   const held: ReadonlyMap<string, FactTypes[K]> = facts[kind];
   to.replace(kind, held);
+}
+
+/** The rest of a kind of which the other store may know some already. */
+export function addFacts<K extends FactKind>(kind: K, from: Store, to: Store): void {
+  const before: { readonly [P in FactKind]: ReadonlyMap<string, FactTypes[P]> } = from.facts;
+  const since: { readonly [P in FactKind]: ReadonlyMap<string, FactTypes[P]> } = to.facts;
+  to.replace(kind, new Map([...before[kind], ...since[kind]]));
 }

@@ -88,8 +88,8 @@ function startTraffic(wire: Wire) {
   let by = 'ipip';
   let sent = 0;
   const send = () => {
-    const there = packetOf(flow('10.244.1.11', '10.244.3.11'), false);
-    const here = packetOf(flow('10.244.3.11', '10.244.1.11'), false);
+    const there = packetOf(flow('10.244.1.11', '10.244.3.11'), 'first');
+    const here = packetOf(flow('10.244.3.11', '10.244.1.11'), 'first');
     wire.inject('veth-a', frameIp(there, podGateway, outside));
     wire.inject('eth0', frameIp(wrapFor(by, here) ?? here, uplink.mac, outside));
     sent++;

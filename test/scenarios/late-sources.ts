@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { createStore, type FactKind } from '../../src/model/store.ts';
+import { checkPacket } from './check.ts';
 import { copyFacts, startDaemon } from './daemon.ts';
-import { checkPacket } from './run.ts';
 import type { Wire } from './wire.ts';
 import { createWorld } from './world.ts';
 

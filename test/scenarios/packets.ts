@@ -1,4 +1,5 @@
 import { type Ip, ip, ipFromBytes } from '../../src/core/ip.ts';
+import { unreachable } from '../../src/core/unreachable.ts';
 import { addrFromIp } from '../../src/emulator/address.ts';
 import {
   buildArp,
@@ -10,15 +11,20 @@ import {
   udpSegment,
 } from '../../src/emulator/packet/build.ts';
 import { crc32c } from '../../src/emulator/packet/crc32c.ts';
-import { transportChecksumRight } from '../../src/emulator/packet/headers.ts';
+import {
+  fragmentOffset,
+  isFragment,
+  transportChecksumRight,
+} from '../../src/emulator/packet/headers.ts';
 
-/** One side of a flow. */
+/** One side of a flow. Protocols without ports have 0. */
 export interface Side {
   readonly ip: Ip;
   readonly port: number;
 }
 
-export type FlowProtocol = 'tcp' | 'udp' | 'sctp';
+/** `icmp` is an echo and its reply, of either family. */
+export type FlowProtocol = keyof typeof protocolNumbers | 'icmp';
 
 export interface Flow {
   readonly protocol: FlowProtocol;
@@ -26,21 +32,28 @@ export interface Flow {
   readonly target: Side;
 }
 
-/** `tcp 10.0.0.1:1 > 10.0.0.2:2`; IPv6 addresses stand in brackets. */
+/**
+ * `tcp 10.0.0.1:1 > 10.0.0.2:2`; IPv6 addresses stand in brackets. Without ports, and without
+ * brackets: `icmp 10.0.0.1 > 10.0.0.2`.
+ */
 export function parseFlow(text: string): Flow {
-  const match = /^(tcp|udp|sctp) (\S+) > (\S+)$/.exec(text);
+  const match = /^(tcp|udp|sctp|icmp|gre|esp) (\S+) > (\S+)$/.exec(text);
   if (match === null) throw new Error(`not a flow: ${text}`);
-  const [, protocol, source = '', target = ''] = match;
-  return {
-    protocol: protocol as FlowProtocol,
-    source: parseSide(source),
-    target: parseSide(target),
-  };
+  const [, name, source = '', target = ''] = match;
+  const protocol = name as FlowProtocol;
+  const side = (one: string) => (hasPorts(protocol) ? parseSide(one) : { ip: ip(one), port: 0 });
+  return { protocol, source: side(source), target: side(target) };
+}
+
+function hasPorts(protocol: FlowProtocol): boolean {
+  return protocol === 'tcp' || protocol === 'udp' || protocol === 'sctp';
 }
 
 export function formatSides(flow: Flow): string {
-  const side = ({ ip: address, port }: Side) =>
-    address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`;
+  const side = ({ ip: address, port }: Side) => {
+    if (!hasPorts(flow.protocol)) return address;
+    return address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`;
+  };
   return `${side(flow.source)} > ${side(flow.target)}`;
 }
 
@@ -48,25 +61,55 @@ export function reverse(flow: Flow): Flow {
   return { protocol: flow.protocol, source: flow.target, target: flow.source };
 }
 
-/** First packet of a connection (SYN), its answer (SYN and ACK), or a UDP datagram. */
-export function packetOf(flow: Flow, answer: boolean): Buffer {
-  const { source, target } = flow;
-  const flags = answer ? TcpFlag.syn | TcpFlag.ack : TcpFlag.syn;
+/** Where in the life of a flow a packet stands. `again`: later, when it is open. */
+export type Moment = 'first' | 'answer' | 'again';
+
+const tcpFlags: { readonly [M in Moment]: number } = {
+  first: TcpFlag.syn,
+  answer: TcpFlag.syn | TcpFlag.ack,
+  again: TcpFlag.psh | TcpFlag.ack,
+};
+
+/** A packet of a connection, a datagram, an echo or its reply. */
+export function packetOf(flow: Flow, moment: Moment): Buffer {
+  const { protocol, source, target } = flow;
   return buildIp({
     source: addrFromIp(source.ip),
     target: addrFromIp(target.ip),
-    protocol: protocolNumbers[flow.protocol],
-    payload: segmentOf(flow, flags),
+    protocol: protocol === 'icmp' ? icmpOf(source.ip) : protocolNumbers[protocol],
+    payload: segmentOf(flow, moment),
   });
 }
 
-const protocolNumbers = { tcp: 6, udp: 17, sctp: 132 } as const;
+const protocolNumbers = { tcp: 6, udp: 17, sctp: 132, gre: 47, esp: 50 } as const;
 
-function segmentOf({ protocol, source, target }: Flow, flags: number): Buffer {
-  if (protocol === 'sctp') return sctpInit(source.port, target.port);
-  return protocol === 'tcp'
-    ? tcpSegment(source.port, target.port, flags, new Uint8Array(0))
-    : udpSegment(source.port, target.port, Buffer.from('scenario'));
+export function icmpOf(address: Ip): 1 | 58 {
+  return address.includes(':') ? 58 : 1;
+}
+
+/** Type of an echo and of its reply: RFC 792, RFC 4443. */
+const echoTypes = { 1: { echo: 8, reply: 0 }, 58: { echo: 128, reply: 129 } } as const;
+
+function segmentOf({ protocol, source, target }: Flow, moment: Moment): Buffer {
+  switch (protocol) {
+    case 'tcp':
+      return tcpSegment(source.port, target.port, tcpFlags[moment], new Uint8Array(0));
+    case 'udp':
+      return udpSegment(source.port, target.port, Buffer.from('scenario'));
+    case 'sctp':
+      return sctpInit(source.port, target.port);
+    case 'icmp': {
+      const { echo, reply } = echoTypes[icmpOf(source.ip)];
+      return icmpMessage(moment === 'answer' ? reply : echo, 0, 0x00010001, Buffer.from('echo'));
+    }
+    // Nobody on the way looks into these. Of GRE the header says IPv4 (RFC 2784).
+    case 'gre':
+      return Buffer.from('0000080045', 'hex');
+    case 'esp':
+      return Buffer.alloc(16, 1);
+    default:
+      return unreachable(protocol);
+  }
 }
 
 /** An INIT chunk (RFC 9260 section 3.3.2) with the checksum of section 6.8, little endian. */
@@ -97,13 +140,13 @@ export function refusalOf(flow: Flow, packet: Buffer): Buffer {
     const payload = tcpSegment(source.port, target.port, flags, new Uint8Array(0));
     return buildIp({ ...ends, protocol: 6, payload });
   }
-  const six = source.ip.includes(':');
+  const protocol = icmpOf(source.ip);
   // Port unreachable: type 3 code 3 (RFC 792), type 1 code 4 (RFC 4443).
-  const payload = icmpMessage(six ? 1 : 3, six ? 4 : 3, 0, packet);
-  return buildIp({ ...ends, protocol: six ? 58 : 1, payload });
+  const payload = icmpMessage(protocol === 58 ? 1 : 3, protocol === 58 ? 4 : 3, 0, packet);
+  return buildIp({ ...ends, protocol, payload });
 }
 
-/** What a frame carries: a flow, an ICMP error, or something else. */
+/** What a frame carries: a flow, a fragment, an ICMP message that is no echo, or something else. */
 export type Seen =
   | {
       readonly kind: 'flow';
@@ -111,7 +154,9 @@ export type Seen =
       readonly checksumRight: boolean;
       readonly packet: Buffer;
     }
+  | { readonly kind: 'first fragment' | 'later fragment'; readonly from: Ip; readonly to: Ip }
   | { readonly kind: 'error'; readonly from: Ip; readonly to: Ip }
+  | { readonly kind: 'message'; readonly type: number; readonly from: Ip; readonly to: Ip }
   | { readonly kind: 'other' };
 
 export function readFrame(frame: Buffer): Seen {
@@ -122,26 +167,45 @@ export function readFrame(frame: Buffer): Seen {
   const [from, to] = six
     ? [ipFromBytes(l3.subarray(8, 24)), ipFromBytes(l3.subarray(24, 40))]
     : [ipFromBytes(l3.subarray(12, 16)), ipFromBytes(l3.subarray(16, 20))];
-  const protocol = (six ? l3[6] : l3[9]) ?? 0;
-  const at = six ? 40 : ((l3[0] ?? 0) & 15) * 4;
-  const name = Object.entries(protocolNumbers).find(([, number]) => number === protocol)?.[0];
-  if (name !== undefined) {
-    const flow: Flow = {
-      protocol: name as FlowProtocol,
-      source: { ip: from, port: l3.readUInt16BE(at) },
-      target: { ip: to, port: l3.readUInt16BE(at + 2) },
-    };
-    const length = six ? 40 + l3.readUInt16BE(4) : l3.readUInt16BE(2);
-    const whole = l3.subarray(0, length);
-    const checksumRight =
-      name === 'sctp'
-        ? sctpChecksumRight(whole.subarray(at))
-        : transportChecksumRight(whole, six ? 6 : 4);
-    return { kind: 'flow', flow, checksumRight, packet: whole };
+  const family = six ? 6 : 4;
+  if (isFragment(l3, family)) {
+    const kind = fragmentOffset(l3, family) === 0 ? 'first fragment' : 'later fragment';
+    return { kind, from, to };
   }
+  const length = six ? 40 + l3.readUInt16BE(4) : l3.readUInt16BE(2);
+  return readWhole(l3.subarray(0, length), six, { from, to });
+}
+
+function readWhole(l3: Buffer, six: boolean, ends: { readonly from: Ip; readonly to: Ip }): Seen {
+  const number = (six ? l3[6] : l3[9]) ?? 0;
+  const at = six ? 40 : ((l3[0] ?? 0) & 15) * 4;
+  const protocol = nameOf(number, l3[at] ?? 0);
+  if (protocol !== undefined) {
+    const port = (offset: number) => (hasPorts(protocol) ? l3.readUInt16BE(at + offset) : 0);
+    const flow: Flow = {
+      protocol,
+      source: { ip: ends.from, port: port(0) },
+      target: { ip: ends.to, port: port(2) },
+    };
+    const checksumRight =
+      protocol === 'sctp'
+        ? sctpChecksumRight(l3.subarray(at))
+        : transportChecksumRight(l3, six ? 6 : 4);
+    return { kind: 'flow', flow, checksumRight, packet: l3 };
+  }
+  if (number !== 1 && number !== 58) return { kind: 'other' };
   const type = l3[at] ?? 0;
-  const isError = six ? protocol === 58 && type < 128 : protocol === 1 && type === 3;
-  return isError ? { kind: 'error', from, to } : { kind: 'other' };
+  const isError = number === 58 ? type < 128 : type === 3;
+  return isError ? { kind: 'error', ...ends } : { kind: 'message', type, ...ends };
+}
+
+function nameOf(number: number, icmpType: number): FlowProtocol | undefined {
+  if (number === 1 || number === 58) {
+    const { echo, reply } = echoTypes[number];
+    return icmpType === echo || icmpType === reply ? 'icmp' : undefined;
+  }
+  const known = Object.entries(protocolNumbers).find(([, one]) => one === number);
+  return known?.[0] as FlowProtocol | undefined;
 }
 
 /** The answer to a request for a link address, or undefined when the frame is none. */

@@ -1,14 +1,13 @@
-import { basename } from 'node:path';
 import { adoptionTitle, checkAdoption } from './adoption.ts';
 import { checkEncapsulationChange, encapsulationChangeTitle } from './encapsulation-change.ts';
 import { checkLateSources, lateSourcesTitle } from './late-sources.ts';
-import { readScenario, runScenario, scenarioFiles, wireInterfaces } from './run.ts';
+import { nameOf, readScenario, runScenario, scenarioFiles, wireInterfaces } from './run.ts';
 import { createEmbeddedWire } from './wire.ts';
 
 describe('scenarios on the embedded data plane', () => {
   for (const file of scenarioFiles) {
     const scenario = readScenario(file);
-    it(`${basename(file, '.txt')}: ${scenario.title}`, async () => {
+    it(`${nameOf(file)}: ${scenario.title}`, async () => {
       await using wire = await createEmbeddedWire(wireInterfaces);
       await runScenario(scenario, wire);
     });

@@ -1,15 +1,14 @@
-import { basename } from 'node:path';
 import { adoptionTitle, checkAdoption } from './adoption.ts';
 import { checkEncapsulationChange, encapsulationChangeTitle } from './encapsulation-change.ts';
 import { checkLateSources, lateSourcesTitle } from './late-sources.ts';
-import { readScenario, runScenario, scenarioFiles, wireInterfaces } from './run.ts';
+import { nameOf, readScenario, runScenario, scenarioFiles, wireInterfaces } from './run.ts';
 import { createVppWire } from './wire.ts';
 
 describe('scenarios on VPP', function () {
   this.timeout(120_000);
   for (const file of scenarioFiles) {
     const scenario = readScenario(file);
-    it(`${basename(file, '.txt')}: ${scenario.title}`, async () => {
+    it(`${nameOf(file)}: ${scenario.title}`, async () => {
       await using wire = await createVppWire(process.env.VPP_BIN ?? '', wireInterfaces);
       await runScenario(scenario, wire);
     });

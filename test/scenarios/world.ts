@@ -1,17 +1,28 @@
 import { ip, prefix } from '../../src/core/ip.ts';
 import type { Config } from '../../src/model/config.ts';
 import { encapsulationAnnotation, encapsulations } from '../../src/model/encapsulation.ts';
-import type { Attachment, Endpoint, Pod, Protocol, Service } from '../../src/model/facts.ts';
-import { createStore, factKinds, type Store } from '../../src/model/store.ts';
-import { attachment, config, endpoint, node, pod, service, slice, uplink } from '../facts.ts';
-import { copyStore } from './daemon.ts';
+import type { Endpoint, Pod, Protocol, Service } from '../../src/model/facts.ts';
+import { createStore, type FactKind, factKinds, type Store } from '../../src/model/store.ts';
+import { config, endpoint, node, pod, service, slice, uplink } from '../facts.ts';
+import { addFacts, copyFacts } from './daemon.ts';
+import { applyManifests } from './manifests.ts';
+import { attachmentOf, defaultNamespace, isAttached, keyOf, namespaceOf, podOf } from './pods.ts';
+import { listOf, options } from './words.ts';
 
 /**
  * The objects of a scenario, one a line. `set` adds or replaces, `delete` in front removes.
  *
  *     node n2 192.0.2.12 pods 10.244.2.0/24 zone=a
  *     node n3 198.51.100.3,2001:db8::3 pods 10.244.3.0/24 encapsulation=gre
+ *     namespace e team=a
  *     pod web-1 10.244.1.11 fd00:10:244:1::11
+ *     pod e/web 10.244.2.12 labels=app=web,tier=x ports=http:8080/tcp,dns:53/udp node=n2
+ *     pod done 10.244.1.13 phase=Succeeded
+ *     pod agent 192.0.2.1 hostNetwork
+ *     pod early 10.244.1.11 noIps: its status does not say its addresses yet
+ *     attachment web-1 10.244.1.11: the interface of a Pod that is not known yet
+ *     delete policy e/x
+ *     delete clusterpolicy y
  *     service d/web 10.96.0.10 80/tcp nodePort=30080 external=Local internal=Local affinity=60
  *     service d/lb 10.96.0.11 80/tcp lb=203.0.113.5 ranges=198.51.100.0/24,10.0.0.0/8
  *     service d/out 10.96.0.12 80/tcp externalIp=203.0.113.9 mode=Proxy
@@ -21,15 +32,20 @@ import { copyStore } from './daemon.ts';
  *     config externalIpRanges=203.0.113.0/24 strictSourceRanges=true
  *     endpoint d/web 10.244.1.11:8080 ready node=n1
  *     route 10.244.2.0/24 via 192.0.2.12
+ *     late policies,pods: the next daemon does not hear of these
+ *     synced policies,pods: until here
+ *
+ * What names no namespace is in `d`, which is always there. Policies are manifests: manifests.ts.
  */
 export interface World {
   readonly store: Store;
   apply(line: string): void;
+  applyPolicies(manifests: string, readable: boolean): void;
   /** Gives the same facts to a store of their own, as a daemon that starts finds them. */
   renew(): void;
 }
 
-/** Host interfaces of pods, in the order in which a scenario names its pods. */
+/** Host interfaces of pods, in the order in which a scenario names the pods of this node. */
 export const podInterfaces = ['veth-a', 'veth-b', 'veth-c'] as const;
 
 export function createWorld(): World & { interfaceOf(pod: string): string | undefined } {
@@ -44,13 +60,25 @@ export function createWorld(): World & { interfaceOf(pod: string): string | unde
   store.replace('uplink', new Map([['uplink', uplink]]));
   for (const kind of factKinds.filter((one) => one !== 'config' && one !== 'uplink'))
     store.markSynced(kind);
+  const namespace = namespaceOf(defaultNamespace, []);
+  store.commit('namespaces', [[namespace.key, namespace]]);
+  const late = new Set<FactKind>();
+  let known = store;
 
-  function applyPod(name: string, ips: readonly string[], removed: boolean): void {
-    const link = pods.get(name) ?? podInterfaces[pods.size];
+  function applyPod(name: string, words: readonly string[], removed: boolean): void {
+    const fact = podOf(name, words);
+    if (isAttached(fact) || pods.has(fact.key))
+      applyAttachment(name, words, removed || !isAttached(fact));
+    store.commit('pods', [[fact.key, removed ? undefined : fact]]);
+  }
+
+  function applyAttachment(name: string, words: readonly string[], removed: boolean): void {
+    const key = keyOf(name);
+    const link = pods.get(key) ?? podInterfaces[pods.size];
     if (link === undefined) throw new Error(`more than ${podInterfaces.length} pods`);
-    pods.set(name, link);
-    const fact = attachmentOf(link, ips);
-    store.commit('attachments', [[fact.key, removed ? undefined : fact]]);
+    pods.set(key, link);
+    const fact = removed ? undefined : attachmentOf(name, link, words);
+    store.commit('attachments', [[`${link}/eth0`, fact]]);
   }
 
   function applyEndpoint(owner: string, where: string, words: readonly string[], removed: boolean) {
@@ -98,9 +126,12 @@ export function createWorld(): World & { interfaceOf(pod: string): string | unde
       return store;
     },
     renew() {
-      store = copyStore(store);
+      known = store;
+      store = createStore();
+      for (const kind of known.synced) if (!late.has(kind)) copyFacts(kind, known, store);
     },
-    interfaceOf: (name) => pods.get(name),
+    interfaceOf: (name) => pods.get(keyOf(name)),
+    applyPolicies: (manifests, readable) => applyManifests(store, manifests, readable),
     apply(line) {
       const removed = line.startsWith('delete ');
       const [kind = '', name = '', ...words] = line.replace(/^delete /, '').split(/\s+/);
@@ -119,6 +150,25 @@ export function createWorld(): World & { interfaceOf(pod: string): string | unde
         }
         case 'pod':
           return applyPod(name, words, removed);
+        case 'attachment':
+          return applyAttachment(name, words, removed);
+        case 'namespace':
+          return store.commit('namespaces', [
+            [name, removed ? undefined : namespaceOf(name, words)],
+          ]);
+        case 'policy':
+          return store.commit('policies', [[keyOf(name), undefined]]);
+        case 'clusterpolicy':
+          return store.commit('clusterPolicies', [[name, undefined]]);
+        case 'late':
+          for (const kind of listOf(name)) late.add(kind as FactKind);
+          return;
+        case 'synced':
+          for (const kind of listOf(name)) {
+            late.delete(kind as FactKind);
+            addFacts(kind as FactKind, known, store);
+          }
+          return;
         case 'route': {
           const fact = { prefix: prefix(name), nextHops: words.slice(1).map(ip) };
           return store.commit('learnedRoutes', [[name, removed ? undefined : fact]]);
@@ -148,10 +198,6 @@ export function createWorld(): World & { interfaceOf(pod: string): string | unde
       }
     },
   };
-}
-
-function attachmentOf(link: string, ips: readonly string[]): Attachment {
-  return { ...attachment(link, ips[0] ?? ''), ips: ips.map(ip) };
 }
 
 function serviceOf(name: string, words: readonly string[]): Service {
@@ -188,10 +234,6 @@ function serviceOf(name: string, words: readonly string[]): Service {
       };
     }),
   });
-}
-
-function listOf(text: string | undefined): string[] {
-  return text === undefined ? [] : text.split(',');
 }
 
 function hostPortPod(name: string, words: readonly string[]): Pod {
@@ -233,10 +275,4 @@ function configOf(words: readonly string[]): Config {
       strictSourceRanges: strictSourceRanges === 'true',
     },
   };
-}
-
-function options(words: readonly string[]): Record<string, string | undefined> {
-  return Object.fromEntries(
-    words.filter((word) => word.includes('=')).map((word) => word.split('=', 2)),
-  );
 }
