@@ -1,4 +1,4 @@
-import { type Ip, ip } from './ip.ts';
+import { hostPrefix, type Ip, ip, type Prefix } from './ip.ts';
 
 /**
  * Addresses that this product reserves on every node: never announced, never routed off the
@@ -25,3 +25,12 @@ export const dropAddresses: { readonly [F in 4 | 6]: Ip } = {
   4: ip('169.254.1.3'),
   6: ip('fd6b:7670:7200::3'),
 };
+
+/** What is never on a wire. Link-local IPv6 addresses are everybody's. */
+export const reservedPrefixes: readonly Prefix[] = [
+  refuseAddresses[4],
+  refuseAddresses[6],
+  dropAddresses[4],
+  dropAddresses[6],
+  farEndAddresses[4],
+].map(hostPrefix);

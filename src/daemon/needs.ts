@@ -12,6 +12,15 @@ type Synced = ReadonlySet<FactKind>;
 type Needs = { readonly [S in Stage]?: readonly FactKind[] };
 
 const always: readonly FactKind[] = ['config', 'uplink', 'nodes'];
+/** What says who may talk to whom. */
+const policy: readonly FactKind[] = ['policies', 'clusterPolicies', 'pods', 'namespaces'];
+const filterNeeds: readonly FactKind[] = [
+  ...always,
+  'services',
+  'slices',
+  'attachments',
+  ...policy,
+];
 
 /** Until these are complete absence means nothing. Other tables need what all need. */
 const deleteNeeds: Needs = {
@@ -22,8 +31,8 @@ const deleteNeeds: Needs = {
   natInterfaces: [...always, 'attachments', 'learnedRoutes', 'services'],
   linkStates: [...always, 'attachments', 'services'],
   routes: [...always, 'attachments', 'learnedRoutes', 'services'],
-  filters: [...always, 'services', 'slices'],
-  filterLists: [...always, 'services', 'slices', 'attachments'],
+  filters: [...filterNeeds, 'learnedRoutes'],
+  filterLists: [...filterNeeds, 'learnedRoutes'],
   sessionPauses: [...always, 'services', 'slices'],
   translations: [...always, 'services', 'slices', 'pods'],
   bgpPaths: [...always, 'services', 'slices'],
@@ -32,8 +41,6 @@ const deleteNeeds: Needs = {
 
 /** Until these are complete a row may be wrong. Other tables are written at once. */
 const putNeeds: Needs = {
-  filters: deleteNeeds.filters ?? [],
-  filterLists: deleteNeeds.filterLists ?? [],
   sessionPauses: deleteNeeds.sessionPauses ?? [],
   translations: deleteNeeds.translations ?? [],
   bgpPolicies: always,
@@ -45,7 +52,10 @@ const putNeeds: Needs = {
  * API server; the gate of an interface (src/proxy/gate.ts) stays while Services are not known.
  */
 const changeNeeds: Needs = {
-  natInterfaces: [...always, 'services'],
+  natInterfaces: [...always, 'services', ...policy],
+  // Where there are none yet, a pod gets those that let nothing through (src/policy/plan.ts).
+  filters: filterNeeds,
+  filterLists: filterNeeds,
   // Bandwidths count endpoints.
   bgpPaths: [...always, 'services', 'slices'],
 };

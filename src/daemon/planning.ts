@@ -2,6 +2,8 @@ import { errorText } from '../core/error-text.ts';
 import { createDesired, type Desired } from '../desired/desired.ts';
 import type { Planner } from '../desired/plan.ts';
 import type { ChangedKeys, Facts, Snapshot } from '../model/store.ts';
+import { edgePlanner } from '../policy/edge.ts';
+import { policyPlanner } from '../policy/plan.ts';
 import { gatePlanner } from '../proxy/gate.ts';
 import { hostPortPlanner } from '../proxy/host-ports.ts';
 import { servicePlanner } from '../proxy/plan.ts';
@@ -16,6 +18,8 @@ import { uplinkPlanner } from '../routing/uplink.ts';
 export const planners: readonly Planner<Facts, ChangedKeys>[] = [
   uplinkPlanner,
   podPlanner,
+  policyPlanner,
+  edgePlanner,
   speakerPlanner,
   nodePlanner,
   servicePlanner,

@@ -17,7 +17,6 @@ import { createEventWriter } from '../kube/event-writer.ts';
 import { createKubeClient } from '../kube/request.ts';
 import type { Config } from '../model/config.ts';
 import type { Facts, Store } from '../model/store.ts';
-import { podPlanner } from '../routing/pods.ts';
 import { sessionTargets, switchScan } from '../vpp/drivers/sessions.ts';
 import { createVppTarget, type VppTarget } from '../vpp/target.ts';
 import { watchAffinity } from './affinity.ts';
@@ -31,7 +30,7 @@ import { watchHoldDown } from './hold-down.ts';
 import type { createLog } from './log.ts';
 import type { Loop, Round } from './loop.ts';
 import { type Metrics, serveMetrics } from './metrics.ts';
-import { isInForce } from './observe.ts';
+import { awaitPod } from './pod-ready.ts';
 import { createProbing } from './probing.ts';
 import { drainingEndpoints, watchSessionPause } from './session-pause.ts';
 import type { DaemonView } from './view.ts';
@@ -350,6 +349,6 @@ export function startCni(
     log,
     signal,
     awaitApplied: (key, revision, wait) =>
-      loop.whenApplied(revision, wait, () => isInForce(loop, podPlanner.plan(store.facts, key))),
+      awaitPod({ loop, store, clock }, { key, revision }, wait),
   });
 }

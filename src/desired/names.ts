@@ -31,3 +31,6 @@ export const hostGateName = 'gate-host';
 export const wayOutName = 'gate-tunnels';
 /** One for all pods of the node. */
 export const podsGateName = 'gate-pods';
+
+/** The filter of what the uplink and tunnels receive: src/policy/edge.ts. */
+export const edgeName = 'edge';

@@ -19,6 +19,17 @@ export type GateReason = keyof Gated;
 /** An interface takes at most 255 filters in VPP (`u8 count`); two reasons, and one that ends. */
 export const gateBuckets = 32;
 
+/** The filter of the rules of one bucket (src/proxy/gate.ts). */
+export function gateFilterName(reason: GateReason, bucket: number): string {
+  return `gate-${reason}-${bucket}`;
+}
+
+/** The filters that there are for a reason, in order. */
+export function gateFilterNames(gated: Gated, reason: GateReason): string[] {
+  const buckets = [...gated[reason].keys()].sort((a, b) => a - b);
+  return buckets.map((bucket) => gateFilterName(reason, bucket));
+}
+
 /** FNV-1a over the key: the same on every node and in every run. */
 export function gateBucket(key: string): number {
   let hash = 0x811c9dc5;

@@ -85,7 +85,8 @@ export function selectorsOfPolicy(policy: NetworkPolicy): PodSelector[] {
             pods: podSelector ?? everyPod.pods,
           });
       const named = ports.some(({ port }) => typeof port === 'string');
-      if (rules === policy.egress && named && peers.length === 0) found.push(everyPod);
+      const byAddress = peers.length === 0 || peers.some((peer) => peer.ipBlock !== undefined);
+      if (rules === policy.egress && named && byAddress) found.push(everyPod);
     }
   return found;
 }

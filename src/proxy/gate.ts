@@ -1,10 +1,11 @@
 import { compareText, familyOf, hostPrefix, type Prefix, prefix } from '../core/ip.ts';
-import { hostName, podInterfaceName, uplinkName } from '../desired/names.ts';
+import { everybody, permitAll } from '../desired/filters.ts';
+import { edgeName, hostName, uplinkName } from '../desired/names.ts';
 import { emptyPlan, type Planner } from '../desired/plan.ts';
 import type { FilterListRow, FilterRow, FilterRule } from '../desired/rows.ts';
 import type { Service } from '../model/facts.ts';
 import { type Frontend, frontendsOfPort, sourceRangesOf } from '../model/frontends.ts';
-import { type GateReason, gateBucket } from '../model/gated.ts';
+import { type GateReason, gateBucket, gateFilterName, gateFilterNames } from '../model/gated.ts';
 import { hasChanged } from '../model/node-parts.ts';
 import { nodePortPlace, servicesAt } from '../model/outside.ts';
 import type { ChangedKeys, Facts } from '../model/store.ts';
@@ -31,27 +32,27 @@ export const gatePlanner: Planner<Facts, ChangedKeys> = {
   *owners(facts) {
     yield listsOwner;
     for (const reason of reasons)
-      for (const bucket of facts.gated[reason].keys()) yield filterName(reason, bucket);
+      for (const bucket of facts.gated[reason].keys()) yield gateFilterName(reason, bucket);
   },
   touched(facts, changed) {
-    if (changed.config || changed.uplink) return 'all';
+    if (changed.config || changed.uplink || changed.complete) return 'all';
     if (hasChanged(changed, 'zone', facts.config.get('config')?.nodeName ?? '')) return 'all';
     const touched = new Set<string>();
-    if (changed.gated || changed.attachments) touched.add(listsOwner);
+    if (changed.gated) touched.add(listsOwner);
     // Those that share an address with one that changed: a frontend may have become theirs.
     for (const key of [...(changed.services ?? []), ...servicesAt(facts.outside, changed.outside)])
-      for (const reason of reasons) touched.add(filterName(reason, gateBucket(key)));
+      for (const reason of reasons) touched.add(gateFilterName(reason, gateBucket(key)));
     // Endpoints decide about policy Local only.
     for (const key of changed.slicesOf ?? [])
       if (facts.gated.local.get(gateBucket(key))?.has(key))
-        touched.add(filterName('local', gateBucket(key)));
+        touched.add(gateFilterName('local', gateBucket(key)));
     return touched;
   },
   plan(facts, owner) {
     if (owner === listsOwner) return { rows: planLists(facts), problems: [] };
     for (const reason of reasons)
       for (const [bucket, keys] of facts.gated[reason])
-        if (filterName(reason, bucket) === owner)
+        if (gateFilterName(reason, bucket) === owner)
           return { rows: { filters: [planFilter(facts, owner, reason, keys)] }, problems: [] };
     return emptyPlan;
   },
@@ -59,11 +60,8 @@ export const gatePlanner: Planner<Facts, ChangedKeys> = {
 
 const reasons: readonly GateReason[] = ['ranges', 'local'];
 const listsOwner = 'lists';
-const everybody = [prefix('0.0.0.0/0'), prefix('::/0')] as const;
-
-function filterName(reason: GateReason, bucket: number): string {
-  return `gate-${reason}-${bucket}`;
-}
+/** Until these are complete, nobody knows who is let in. */
+const known = ['services', 'slices'] as const;
 
 /** The Service on whose behalf a filter drops what is sent to a frontend, and why; for people. */
 export function gatedBy(
@@ -73,7 +71,7 @@ export function gatedBy(
 ): { readonly service: string; readonly why: string } | undefined {
   for (const reason of reasons)
     for (const [bucket, keys] of facts.gated[reason]) {
-      if (filterName(reason, bucket) !== filter) continue;
+      if (gateFilterName(reason, bucket) !== filter) continue;
       const service = [...keys].find(
         (key) => answersAt(facts, facts.services.get(key), to) && isOwn(facts, key, to),
       );
@@ -108,12 +106,6 @@ function isOwn(facts: Facts, key: string, to: Destination): boolean {
     .filter((other) => compareText(other, key) < 0);
   return !before.some((other) => answersAt(facts, facts.services.get(other), to));
 }
-
-/** Ends every list: what no Service forbids goes on. */
-const permitAll: FilterRow = {
-  name: 'permit-all',
-  rules: everybody.map((range) => permit(range, range, 'any')),
-};
 
 function permit(
   source: Prefix,
@@ -177,7 +169,7 @@ function rangeRules(
     .filter((frontend) => frontend.kind === 'LoadBalancer')
     .flatMap((frontend) => [
       ...ranges.map((range) => toFrontend(true, range, frontend)),
-      toFrontend(false, everybody[family === 4 ? 0 : 1], frontend),
+      toFrontend(false, everybody[family], frontend),
     ]);
 }
 
@@ -188,7 +180,7 @@ function localRules(
 ): FilterRule[] {
   if (local.length > 0 || cluster.length === 0) return [];
   return frontends.map((frontend) =>
-    toFrontend(false, everybody[familyOf(frontend.vip) === 4 ? 0 : 1], frontend),
+    toFrontend(false, everybody[familyOf(frontend.vip)], frontend),
   );
 }
 
@@ -202,23 +194,22 @@ function toFrontend(allow: boolean, source: Prefix, { vip, port }: Frontend): Fi
   };
 }
 
-/** Which interfaces have which filters. */
-function planLists(facts: Facts): { filters?: FilterRow[]; filterLists?: FilterListRow[] } {
-  const names = (reason: GateReason) =>
-    [...facts.gated[reason].keys()].sort((a, b) => a - b).map((b) => filterName(reason, b));
-  const ranges = names('ranges');
-  const local = names('local');
-  if (ranges.length + local.length === 0 || !facts.uplink.has(uplinkName)) return {};
-  const lists: FilterListRow[] = [
-    // Policy Local only forbids, and so comes first: ranges permit, and the first match decides.
-    { interface: uplinkName, input: [...local, ...ranges, permitAll.name], output: [] },
+/** Which interfaces have which filters; those of pods are src/policy's. */
+function planLists(facts: Facts): { filters: FilterRow[]; filterLists?: FilterListRow[] } {
+  const filters = [permitAll];
+  if (!facts.uplink.has(uplinkName)) return { filters };
+  const isKnown = known.every((kind) => facts.complete.has(kind));
+  const ranges = isKnown ? gateFilterNames(facts.gated, 'ranges') : [];
+  const local = isKnown ? gateFilterNames(facts.gated, 'local') : [];
+  const filterLists: FilterListRow[] = [
+    {
+      interface: uplinkName,
+      // Policy Local only forbids, and so comes first: ranges permit, and the first match decides.
+      input: [edgeName, ...local, ...ranges, permitAll.name],
+      output: [],
+    },
   ];
   if (ranges.length > 0)
-    for (const name of [hostName, ...podInterfaces(facts)])
-      lists.push({ interface: name, input: [...ranges, permitAll.name], output: [] });
-  return { filters: [permitAll], filterLists: lists };
-}
-
-function podInterfaces(facts: Facts): string[] {
-  return [...facts.attachments.values()].map((one) => podInterfaceName(one.hostInterface)).sort();
+    filterLists.push({ interface: hostName, input: [...ranges, permitAll.name], output: [] });
+  return { filters, filterLists };
 }

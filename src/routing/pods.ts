@@ -3,6 +3,7 @@ import { podInterfaceName, podsGateName, uplinkName } from '../desired/names.ts'
 import { emptyPlan, type Planner } from '../desired/plan.ts';
 import type { InterfaceRow } from '../desired/rows.ts';
 import type { Attachment } from '../model/facts.ts';
+import { isPoliced, policyTouched } from '../model/policed.ts';
 import type { ChangedKeys, Facts } from '../model/store.ts';
 
 /**
@@ -13,8 +14,12 @@ export const podPlanner: Planner<Facts, ChangedKeys> = {
   name: 'pods',
   kind: 'Attachment',
   owners: (facts) => facts.attachments.keys(),
-  touched: (_facts, changed) =>
-    changed.gated?.has('ranges') ? 'all' : (changed.attachments ?? []),
+  touched(facts, changed) {
+    if (changed.gated?.has('ranges')) return 'all';
+    return facts.gated.ranges.size > 0
+      ? policyTouched(facts, changed)
+      : (changed.attachments ?? []);
+  },
   plan(facts, owner) {
     const attachment = facts.attachments.get(owner);
     if (attachment === undefined) return emptyPlan;
@@ -28,7 +33,10 @@ export const podPlanner: Planner<Facts, ChangedKeys> = {
           {
             interface: name,
             role: 'pod',
-            ...(facts.gated.ranges.size > 0 ? { via: podsGateName } : {}),
+            // Policies see what was translated, so their pods are not behind the gate.
+            ...(facts.gated.ranges.size > 0 && !isPoliced(facts, attachment)
+              ? { via: podsGateName }
+              : {}),
           },
         ],
         routes: attachment.ips.map((ip) => ({

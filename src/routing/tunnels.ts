@@ -1,6 +1,13 @@
 import { familyOf, type Ip, ipBytes, type Prefix } from '../core/ip.ts';
 import { farEndAddresses } from '../core/link-addresses.ts';
-import { receivingTunnelName, tunnelName, uplinkName, wayOutName } from '../desired/names.ts';
+import { permitAll } from '../desired/filters.ts';
+import {
+  edgeName,
+  receivingTunnelName,
+  tunnelName,
+  uplinkName,
+  wayOutName,
+} from '../desired/names.ts';
 import type { Rows } from '../desired/plan.ts';
 import type { NeighbourRow, RoutePath, TunnelRow } from '../desired/rows.ts';
 import type { Config } from '../model/config.ts';
@@ -54,6 +61,11 @@ export function planTunnels(node: Node, self: Node | undefined, { uplink, config
       ...loopback.flatMap((name) => neighboursOn(name, wayOutMac)),
       ...tunnels.flatMap(farEndsOf),
     ],
+    filterLists: names.map((name) => ({
+      interface: name,
+      input: [edgeName, permitAll.name],
+      output: [],
+    })),
     natInterfaces: names.map((name) => ({ interface: name, role: 'tunnel' })),
     tunnelStates: names.map((name) => ({ interface: name, up: true })),
     linkStates: loopback.map((name) => ({ interface: name, up: true })),

@@ -27,7 +27,7 @@ const rewritten = ['nat', 'natExclusions', 'punts', 'translations'];
 /** Two daemons, one after the other, on one data plane that holds nothing yet. */
 export async function checkAdoption(wire: Wire): Promise<void> {
   const first = await writes(wire);
-  assert.ok(first.includes('put natInterfaces 8') && first.includes('put filterLists 4'));
+  assert.ok(first.includes('put natInterfaces 8') && first.includes('put filterLists 8'));
   const second = await writes(wire);
   // The scan of sessions cannot be read back either: it is switched on, whatever it was.
   const expected = (line: string) => rewritten.some((table) => line.startsWith(`put ${table} `));

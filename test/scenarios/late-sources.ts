@@ -33,7 +33,7 @@ const packets = [
 /** In this order sources become complete; slices and attachments are the ones that matter most. */
 const order: readonly (readonly FactKind[])[] = [
   ['config', 'uplink', 'attachments'],
-  ['nodes', 'learnedRoutes', 'pods', 'namespaces', 'policies'],
+  ['nodes', 'learnedRoutes', 'pods', 'namespaces', 'policies', 'clusterPolicies'],
   ['services'],
   ['slices'],
 ];

@@ -1,0 +1,42 @@
+import { familyOf, hostPrefix, type Prefix } from '../core/ip.ts';
+import { reservedPrefixes } from '../core/link-addresses.ts';
+import { everybody, permitAll } from '../desired/filters.ts';
+import { edgeName, uplinkName } from '../desired/names.ts';
+import type { Planner } from '../desired/plan.ts';
+import type { FilterRule } from '../desired/rows.ts';
+import { hasChanged } from '../model/node-parts.ts';
+import type { ChangedKeys, Facts } from '../model/store.ts';
+
+/**
+ * The node's edge: what its uplink and its tunnels never let in, whatever policies say. One
+ * filter, shared by all of them; src/proxy/gate.ts and src/routing/tunnels.ts put it into their
+ * lists.
+ *
+ * Policies believe addresses, so nothing from outside may come from an address of this node, of
+ * its pods, or from those that the product keeps for itself. What leaves is not asked: a pod sends
+ * from its own addresses only, and reserved ones have no route out.
+ */
+export const edgePlanner: Planner<Facts, ChangedKeys> = {
+  name: 'edge',
+  kind: 'Node',
+  owners: (facts) => [facts.config.get('config')?.nodeName ?? ''],
+  touched(facts, changed) {
+    const own = facts.config.get('config')?.nodeName ?? '';
+    const isOther = hasChanged(changed, 'pods', own) || hasChanged(changed, 'way', own);
+    return changed.config || changed.uplink || isOther ? [own] : [];
+  },
+  plan(facts, owner) {
+    const node = facts.nodes.get(owner);
+    const uplink = facts.uplink.get(uplinkName)?.addresses ?? [];
+    const own = [...uplink.map(({ ip }) => ip), ...(node?.internalIps ?? [])].map(hostPrefix);
+    const ours = new Set([...(node?.podCidrs ?? []), ...own, ...reservedPrefixes]);
+    return {
+      rows: { filters: [{ name: edgeName, rules: [...ours].sort().map(denyFrom) }, permitAll] },
+      problems: [],
+    };
+  },
+};
+
+function denyFrom(source: Prefix): FilterRule {
+  return { action: 'deny', source, destination: everybody[familyOf(source)], protocol: 'any' };
+}

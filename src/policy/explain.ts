@@ -1,0 +1,154 @@
+import { familyOf, hostPrefix, type Ip, type Prefix } from '../core/ip.ts';
+import { intersectPrefixes } from '../core/prefix-set.ts';
+import type { FilterRow, FilterRule } from '../desired/rows.ts';
+import type { Attachment, ObjectKey, Pod } from '../model/facts.ts';
+import { knownPod } from '../model/policed.ts';
+import { isPeer } from '../model/selections.ts';
+import type { Facts } from '../model/store.ts';
+import { closedFilter, icmpFilter } from './filters.ts';
+import type { List } from './lists.ts';
+import type { Direction } from './peers.ts';
+import { policyList } from './plan.ts';
+import type { Reason } from './program.ts';
+
+/**
+ * Why a packet passes or does not: the same lists of filters that VPP has, asked in the same order.
+ */
+
+/** The first packet of a flow, as a pod's interface sees it: after a Service was translated. */
+export interface Flow {
+  readonly from: Ip;
+  readonly to: Ip;
+  readonly protocol: 'TCP' | 'UDP' | 'SCTP' | 'ICMP';
+  /** Of the destination; of ICMP the type, 8 or 128 for an echo request. */
+  readonly port: number;
+}
+
+/** What one end's policies say. */
+export interface Judgement {
+  readonly direction: Direction;
+  readonly pod: ObjectKey;
+  readonly allowed: boolean;
+  /** `NetworkPolicy/namespace/name` and so on; empty where no policy decided. */
+  readonly policies: readonly string[];
+  /** For people. */
+  readonly why: string;
+  /** The rule that decided: the filter's name and the rule's place in it. */
+  readonly filter: string;
+  readonly rule: number;
+}
+
+/** The ends that are pods, the sender first. An end that is no pod has no policies. */
+export function judgeFlow(facts: Facts, flow: Flow): Judgement[] {
+  const judged: Judgement[] = [];
+  for (const direction of ['Egress', 'Ingress'] as const) {
+    const pod = podAt(facts, direction === 'Egress' ? flow.from : flow.to);
+    if (pod !== undefined) judged.push(judge(facts, pod, direction, flow));
+  }
+  return judged;
+}
+
+/** The pod that has an address now (NP-16, NP-18). */
+export function podAt(facts: Facts, address: Ip): Pod | undefined {
+  for (const attachment of facts.attachments.values())
+    if (attachment.ips.includes(address)) return facts.pods.get(attachment.pod);
+  for (const pod of facts.pods.values()) if (isPeer(pod) && pod.ips.includes(address)) return pod;
+  return undefined;
+}
+
+/** What a pod's policies say of a flow in one direction. */
+export function judge(facts: Facts, pod: Pod, direction: Direction, flow: Flow): Judgement {
+  const attachment = [...facts.attachments.values()].find((one) => one.pod === pod.key);
+  const list = listFor(facts, pod, direction, attachment);
+  const found = firstMatch(list.filters, flow);
+  const { name = '', rules = [] } = found?.filter ?? {};
+  const rule = found?.rule ?? 0;
+  const reasons = list.reasons
+    .filter((one) => one.filter === name && one.first <= rule && rule < one.first + one.count)
+    .map((one) => one.by);
+  return {
+    direction,
+    pod: pod.key,
+    allowed: (rules[rule]?.action ?? 'deny') !== 'deny',
+    policies: [...new Set(reasons.flatMap(policiesOf))],
+    why: whyText(name, reasons),
+    filter: name,
+    rule,
+  };
+}
+
+function listFor(
+  facts: Facts,
+  pod: Pod,
+  direction: Direction,
+  attachment: Attachment | undefined,
+): List {
+  if (attachment !== undefined && knownPod(facts, attachment) === undefined)
+    return { filters: [closedFilter], reasons: [] };
+  return policyList(facts, attachment ?? { ips: pod.ips }, pod, direction);
+}
+
+function firstMatch(
+  filters: readonly FilterRow[],
+  flow: Flow,
+): { readonly filter: FilterRow; readonly rule: number } | undefined {
+  for (const filter of filters) {
+    const rule = filter.rules.findIndex((one) => matches(one, flow));
+    if (rule >= 0) return { filter, rule };
+  }
+  return undefined;
+}
+
+function matches({ source, destination, protocol, ports }: FilterRule, flow: Flow): boolean {
+  const sent =
+    flow.protocol === 'ICMP' ? (familyOf(flow.to) === 4 ? 'ICMP' : 'ICMPv6') : flow.protocol;
+  return (
+    (protocol === 'any' || protocol === sent) &&
+    (ports === undefined || (ports[0] <= flow.port && flow.port <= ports[1])) &&
+    holds(source, flow.from) &&
+    holds(destination, flow.to)
+  );
+}
+
+function holds(prefix: Prefix, address: Ip): boolean {
+  const host = hostPrefix(address);
+  return intersectPrefixes(prefix, host) === host;
+}
+
+function policiesOf(by: Reason): readonly string[] {
+  switch (by.kind) {
+    case 'rule':
+      return [by.policy];
+    case 'isolated':
+      return by.policies;
+    case 'audited':
+      return by.policies;
+    case 'self':
+    case 'default':
+      return [];
+  }
+}
+
+function whyText(filter: string, reasons: readonly Reason[]): string {
+  if (filter === icmpFilter.name) return 'ICMP errors and neighbour discovery always pass';
+  if (filter === 'np-node') return 'what comes from the own node always passes';
+  if (filter === closedFilter.name)
+    return 'the pod or the policies are not known yet: nothing passes until they are';
+  return reasons.map(reasonText).join('; ');
+}
+
+/** One reason, for people. */
+export function reasonText(by: Reason): string {
+  switch (by.kind) {
+    case 'rule':
+      return `${by.policy} rule ${by.index}${by.name === '' ? '' : ` (${by.name})`}`;
+    case 'isolated':
+      return `no rule of ${by.policies.join(', ')} allows it`;
+    case 'audited':
+      return `only counted: no rule of ${by.policies.join(', ')} (audit) allows it; ${reasonText(by.by)}`;
+    case 'self':
+      return 'a pod may always talk to itself';
+    case 'default':
+      return 'no policy says anything';
+  }
+}

@@ -1,0 +1,119 @@
+import { createHash } from 'node:crypto';
+import { familyOf, hostPrefix, type Ip, prefix } from '../core/ip.ts';
+import { everybody, forEverybody } from '../desired/filters.ts';
+import type { FilterRow, FilterRule } from '../desired/rows.ts';
+import type { Part } from './boxes.ts';
+import type { Direction } from './peers.ts';
+
+/**
+ * Filters that policies become. A filter is named by what it says, so that all pods with the same
+ * rules share it, and it never changes: other rules are another filter, which is there before an
+ * interface changes over to it and goes when nobody has it any more (the order of stages).
+ */
+
+/** Rules of a filter; VPP needs longer for a larger one than packets should wait. */
+export const rulesMax = 256;
+
+const filters = new WeakMap<Part, Map<string, readonly FilterRow[]>>();
+
+/** The filters that say what becomes of the packets of a part; `tag` goes into their names. */
+export function filtersOf(
+  part: Part,
+  direction: Direction,
+  action: 'reflect' | 'deny',
+  tag: string,
+): readonly FilterRow[] {
+  const key = `${tag} ${direction} ${action}`;
+  let known = filters.get(part);
+  if (known === undefined) {
+    known = new Map();
+    filters.set(part, known);
+  }
+  let rows = known.get(key);
+  if (rows === undefined) {
+    rows = chunksOf(rulesOf(part, direction, action)).map((rules) => nameFilter(tag, rules));
+    known.set(key, rows);
+  }
+  return rows;
+}
+
+function rulesOf(part: Part, direction: Direction, action: FilterRule['action']): FilterRule[] {
+  return part.map(({ remote, protocol, ports }) => {
+    const all = everybody[familyOf(remote)];
+    const ends =
+      direction === 'Ingress'
+        ? { source: remote, destination: all }
+        : { source: all, destination: remote };
+    return { action, ...ends, protocol, ...(ports === undefined ? {} : { ports }) };
+  });
+}
+
+function chunksOf<T>(items: readonly T[]): (readonly T[])[] {
+  const chunks: (readonly T[])[] = [];
+  for (let at = 0; at < items.length; at += rulesMax) chunks.push(items.slice(at, at + rulesMax));
+  return chunks;
+}
+
+/** `np-4f…`: the tag says what for, the rest is a hash of the rules. */
+export function nameFilter(tag: string, rules: readonly FilterRule[]): FilterRow {
+  const hash = createHash('sha256');
+  for (const { action, source, destination, protocol, ports } of rules)
+    hash.update(`${action} ${source} ${destination} ${protocol} ${ports?.join('-') ?? ''}\n`);
+  return { name: `${tag}-${hash.digest('hex').slice(0, 24)}`, rules };
+}
+
+function icmp(protocol: 'ICMP' | 'ICMPv6', first: number, last = first): FilterRule {
+  const all = everybody[protocol === 'ICMP' ? 4 : 6];
+  return { action: 'permit', source: all, destination: all, protocol, ports: [first, last] };
+}
+
+/**
+ * NP-21: what every pod sends and receives. VPP's sessions do not know ICMP errors (RFC 792: 3, 11,
+ * 12; RFC 4443: 1 to 4), so these pass for every flow; neighbour discovery and multicast listeners
+ * (RFC 4861: 133 to 137; RFC 2710: 130 to 132; RFC 3810: 143) are how IPv6 works at all.
+ */
+export const icmpFilter: FilterRow = {
+  name: 'np-icmp',
+  rules: [
+    icmp('ICMP', 3),
+    icmp('ICMP', 11, 12),
+    icmp('ICMPv6', 1, 4),
+    icmp('ICMPv6', 130, 137),
+    icmp('ICMPv6', 143),
+  ],
+};
+
+/** A pod that no policy concerns. Sessions, so that its flows outlive the first policy. */
+export const openFilter: FilterRow = {
+  name: 'np-open',
+  rules: forEverybody({ action: 'reflect', protocol: 'any' }),
+};
+
+/** NP-19: a pod whose policies are not known yet. */
+export const closedFilter: FilterRow = {
+  name: 'np-closed',
+  rules: forEverybody({ action: 'deny', protocol: 'any' }),
+};
+
+/** NP-15: the node that a pod is on. */
+export function nodeFilter(addresses: readonly Ip[]): FilterRow {
+  const rules = [...new Set(addresses)].sort().map(
+    (address): FilterRule => ({
+      action: 'reflect',
+      source: hostPrefix(address),
+      destination: everybody[familyOf(address)],
+      protocol: 'any',
+    }),
+  );
+  return { name: 'np-node', rules: rules.length === 0 ? nobody : rules };
+}
+
+/** Where VPP would deny everything, because a filter has no rule: this matches no packet. */
+const nobody: readonly FilterRule[] = [
+  {
+    action: 'deny',
+    source: prefix('255.255.255.255/32'),
+    destination: prefix('255.255.255.255/32'),
+    protocol: 'any',
+  },
+];

@@ -1,0 +1,121 @@
+import { createHash } from 'node:crypto';
+import type { FilterRow } from '../desired/rows.ts';
+import { everything } from './boxes.ts';
+import { filtersOf, icmpFilter, nameFilter, openFilter, rulesMax } from './filters.ts';
+import type { Direction } from './peers.ts';
+import type { Clause, Reason } from './program.ts';
+
+/** Filters in order, the first match decides; and why each of their rules is there. */
+export interface List {
+  readonly filters: readonly FilterRow[];
+  readonly reasons: readonly RuleReason[];
+}
+
+/** The rules `first` to `first + count - 1` of a filter. */
+export interface RuleReason {
+  readonly filter: string;
+  readonly first: number;
+  readonly count: number;
+  readonly by: Reason;
+}
+
+/** Filters of one direction; VPP takes 255 for both (acl.api: `u8 count`). */
+const filtersMax = 120;
+
+/** A program as filters. `before` come first: what no policy can forbid. */
+export function listOf(
+  clauses: readonly Clause[],
+  direction: Direction,
+  before: readonly FilterRow[],
+): List {
+  const [first] = clauses;
+  if (first?.by.kind === 'default' && first.parts[0] === everything)
+    return packed([{ filter: openFilter, reasons: [whole(openFilter, first.by)] }]);
+  const entries = new Map<string, Entry>();
+  for (const filter of [icmpFilter, ...before]) entries.set(filter.name, { filter, reasons: [] });
+  for (const { action, parts, by } of clauses)
+    for (const part of parts) {
+      const verb = action === 'allow' ? 'reflect' : 'deny';
+      for (const filter of filtersOf(part, direction, verb, tagOf(by, direction))) {
+        const entry = entries.get(filter.name);
+        // What stands there a second time is never asked, but it is a reason too.
+        if (entry === undefined) entries.set(filter.name, { filter, reasons: [whole(filter, by)] });
+        else entries.set(filter.name, { filter, reasons: [...entry.reasons, whole(filter, by)] });
+      }
+    }
+  return packed([...entries.values()]);
+}
+
+interface Entry {
+  readonly filter: FilterRow;
+  readonly reasons: readonly RuleReason[];
+}
+
+function whole({ name, rules }: FilterRow, by: Reason): RuleReason {
+  return { filter: name, first: 0, count: rules.length, by };
+}
+
+/** Counters of denied packets are to tell one set of policies from another. */
+function tagOf(by: Reason, direction: Direction): string {
+  const way = direction === 'Ingress' ? 'in' : 'out';
+  if (by.kind === 'isolated') return `np-deny-${way}-${hashOf(by.policies)}`;
+  if (by.kind === 'audited') return `np-audit-${way}-${hashOf(by.policies)}`;
+  return 'np';
+}
+
+function hashOf(policies: readonly string[]): string {
+  return createHash('sha256').update(policies.join(' ')).digest('hex').slice(0, 8);
+}
+
+/** Too many small filters become fewer large ones, in the same order. */
+function packed(entries: readonly Entry[]): List {
+  let size = 1;
+  let groups: Entry[][] = entries.map((entry) => [entry]);
+  while (groups.length > filtersMax && size < rulesMax) {
+    size *= 2;
+    groups = groupsOf(entries, size);
+  }
+  const merged = groups.map(mergedEntry);
+  return {
+    filters: merged.map((entry) => entry.filter),
+    reasons: merged.flatMap((entry) => entry.reasons),
+  };
+}
+
+/** Neighbours together, up to a number of rules. */
+function groupsOf(entries: readonly Entry[], rules: number): Entry[][] {
+  const groups: Entry[][] = [];
+  let room = 0;
+  for (const entry of entries) {
+    const { length } = entry.filter.rules;
+    const last = groups.at(-1);
+    if (last === undefined || length > room) {
+      groups.push([entry]);
+      room = rules - length;
+    } else {
+      last.push(entry);
+      room -= length;
+    }
+  }
+  return groups;
+}
+
+function mergedEntry(group: readonly Entry[]): Entry {
+  const [only] = group;
+  if (group.length === 1 && only !== undefined) return only;
+  const filter = nameFilter(
+    'np-many',
+    group.flatMap((entry) => entry.filter.rules),
+  );
+  let first = 0;
+  const reasons = group.flatMap((entry) => {
+    const own = entry.reasons.map((one) => ({
+      ...one,
+      filter: filter.name,
+      first: one.first + first,
+    }));
+    first += entry.filter.rules.length;
+    return own;
+  });
+  return { filter, reasons };
+}
