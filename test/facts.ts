@@ -135,6 +135,7 @@ export function selector(
 export function networkPolicy(key: string, given: Partial<NetworkPolicy> = {}): NetworkPolicy {
   return {
     key,
+    uid: `uid-${key}`,
     namespace: key.slice(0, key.indexOf('/')),
     podSelector: selector(),
     policyTypes: ['Ingress'],
@@ -152,6 +153,7 @@ export function clusterPolicy(
 ): ClusterNetworkPolicy {
   return {
     key,
+    uid: `uid-${key}`,
     tier: 'Admin',
     priority: 0,
     subject: { namespace: selector(), pods: selector() },

@@ -75,6 +75,10 @@ const columns: Readonly<Record<string, readonly Column[]>> = {
       cell: (o) => formatLabels(asObject(asObject(o.spec?.podSelector).matchLabels)),
     },
   ],
+  ClusterNetworkPolicy: [
+    { name: 'Tier', cell: (o) => asText(o.spec?.tier) },
+    { name: 'Priority', cell: (o) => asNumber(o.spec?.priority) },
+  ],
   Deployment: [
     {
       name: 'Ready',

@@ -19,10 +19,23 @@ export async function reportProblems(
   }
 }
 
+/** Kinds of objects that problems are about, and where their facts are. */
+const kinds = {
+  Service: 'services',
+  Pod: 'pods',
+  NetworkPolicy: 'policies',
+  ClusterNetworkPolicy: 'clusterPolicies',
+} as const;
+
+type FactsWithUid = Pick<Facts, (typeof kinds)[keyof typeof kinds]>;
+
 /** UID of an object, `Kind/namespace/name`, by which `kubectl describe` finds Events; '' unknown. */
-export function uidOfObject(facts: Pick<Facts, 'services' | 'pods'>, object: string): string {
+export function uidOfObject(facts: FactsWithUid, object: string): string {
   const kind = object.slice(0, object.indexOf('/'));
-  const key = object.slice(kind.length + 1);
-  if (kind === 'Service') return facts.services.get(key)?.uid ?? '';
-  return kind === 'Pod' ? (facts.pods.get(key)?.uid ?? '') : '';
+  if (!isKind(kind)) return '';
+  return facts[kinds[kind]].get(object.slice(kind.length + 1))?.uid ?? '';
+}
+
+function isKind(kind: string): kind is keyof typeof kinds {
+  return Object.hasOwn(kinds, kind);
 }

@@ -1,12 +1,20 @@
 import type { FactTypes } from '../model/store.ts';
 import { projectNamespace, projectNode, projectPod } from './project-cluster.ts';
+import { projectClusterPolicy } from './project-cluster-policy.ts';
 import { projectPolicy } from './project-policy.ts';
 import { projectService } from './project-service.ts';
 import { projectSlice } from './project-slice.ts';
 import type { Projection } from './projection.ts';
 
 /** The kinds of facts that come from the API server. */
-export type KubeKind = 'services' | 'slices' | 'pods' | 'nodes' | 'namespaces' | 'policies';
+export type KubeKind =
+  | 'services'
+  | 'slices'
+  | 'pods'
+  | 'nodes'
+  | 'namespaces'
+  | 'policies'
+  | 'clusterPolicies';
 
 /** What one reflector watches and how it reads it. */
 export interface WatchedKind<K extends KubeKind> {
@@ -16,6 +24,8 @@ export interface WatchedKind<K extends KubeKind> {
   readonly apiVersion: string;
   readonly path: string;
   readonly labelSelector: string;
+  /** True: a server may not have the kind, whose CRD is not installed; then there are none. */
+  readonly optional?: boolean;
   readonly project: Projection<FactTypes[K]>;
 }
 
@@ -71,5 +81,14 @@ export const watchedKinds: { readonly [K in KubeKind]: WatchedKind<K> } = {
     path: '/apis/networking.k8s.io/v1/networkpolicies',
     labelSelector: '',
     project: projectPolicy,
+  },
+  clusterPolicies: {
+    kind: 'clusterPolicies',
+    objectKind: 'ClusterNetworkPolicy',
+    apiVersion: 'policy.networking.k8s.io/v1alpha2',
+    path: '/apis/policy.networking.k8s.io/v1alpha2/clusternetworkpolicies',
+    labelSelector: '',
+    optional: true,
+    project: projectClusterPolicy,
   },
 };

@@ -6,6 +6,7 @@ import type {
   PolicyRule,
 } from '../model/facts.ts';
 import { isObject, type JsonObject, listOf, objectOf, textOf } from './json.ts';
+import { selectorOf } from './project-selector.ts';
 import {
   isCidr,
   type Projected,
@@ -13,6 +14,7 @@ import {
   partsOf,
   portOf,
   protocolOf,
+  withEffect,
 } from './projection.ts';
 
 /**
@@ -26,7 +28,8 @@ export function projectPolicy(
   context: ProjectionContext,
 ): Projected<NetworkPolicy> {
   const { metadata, spec } = partsOf(object);
-  const podSelector = selectorOf(spec.podSelector, 'spec.podSelector', context);
+  const keeping = withEffect(context, 'the policy stays as it was');
+  const podSelector = selectorOf(spec.podSelector, 'spec.podSelector', keeping);
   if (podSelector === undefined) return 'keep';
   const egress = listOf(spec.egress);
   const given = listOf(spec.policyTypes).filter((type) => type === 'Ingress' || type === 'Egress');
@@ -34,13 +37,27 @@ export function projectPolicy(
   const types = egress.length > 0 ? (['Ingress', 'Egress'] as const) : (['Ingress'] as const);
   return {
     key: context.key,
+    uid: textOf(metadata.uid),
     namespace: context.interner.text(textOf(metadata.namespace)),
     podSelector,
     policyTypes: given.length > 0 ? given : types,
     ingress: rulesOf(listOf(spec.ingress), 'from', 'spec.ingress', context),
     egress: rulesOf(egress, 'to', 'spec.egress', context),
-    mode: 'enforce',
+    mode: modeOf(metadata, context),
   };
+}
+
+const modeAnnotation = 'kube-vpp-router.io/policy-mode';
+
+/** What is no mode is enforced: a slip of the pen must not let anybody in. */
+function modeOf(metadata: JsonObject, context: ProjectionContext): NetworkPolicy['mode'] {
+  const value = objectOf(metadata.annotations)[modeAnnotation];
+  if (value === 'audit') return 'audit';
+  if (value !== undefined && value !== 'enforce') {
+    const text = `${JSON.stringify(value)} is neither enforce nor audit; the policy is enforced`;
+    context.report(`metadata.annotations[${modeAnnotation}]`, text);
+  }
+  return 'enforce';
 }
 
 function rulesOf(
@@ -93,32 +110,9 @@ function optionalSelector(
   field: string,
   context: ProjectionContext,
 ): LabelSelector | 'absent' | undefined {
-  return value === undefined || value === null ? 'absent' : selectorOf(value, field, context);
+  if (value === undefined || value === null) return 'absent';
+  return selectorOf(value, field, withEffect(context, 'the peer is ignored'));
 }
-
-/** A selector; null and absent are `{}`, everything (NP-01). Undefined when it cannot be read. */
-function selectorOf(
-  value: unknown,
-  field: string,
-  context: ProjectionContext,
-): LabelSelector | undefined {
-  const selector = objectOf(value);
-  const matchExpressions: LabelSelector['matchExpressions'][number][] = [];
-  for (const [i, item] of listOf(selector.matchExpressions).entries()) {
-    const expression = objectOf(item);
-    const operator = operators.find((name) => name === expression.operator);
-    const key = textOf(expression.key);
-    if (operator === undefined || key === '') {
-      const text = `${JSON.stringify(item)} cannot be read; what it selects for is ignored`;
-      context.report(`${field}.matchExpressions[${i}]`, text);
-      return undefined;
-    }
-    matchExpressions.push({ key, operator, values: listOf(expression.values).map(textOf) });
-  }
-  return { matchLabels: context.interner.labels(selector.matchLabels), matchExpressions };
-}
-
-const operators = ['In', 'NotIn', 'Exists', 'DoesNotExist'] as const;
 
 function policyPortOf(
   value: unknown,

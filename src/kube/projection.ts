@@ -66,6 +66,14 @@ export function projectObject<Fact>(
 
 const noProblems: readonly Problem[] = [];
 
+/** Says after each reason what it leads to. */
+export function withEffect(context: ProjectionContext, effect: string): ProjectionContext {
+  return {
+    ...context,
+    report: (field, reason) => context.report(field, `${reason}; ${effect}`),
+  };
+}
+
 /** An annotation that holds a copy of the whole object. */
 export function isBulkyAnnotation(key: string): boolean {
   return key === 'kubectl.kubernetes.io/last-applied-configuration';

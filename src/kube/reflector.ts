@@ -18,6 +18,11 @@ import type { KubeClient } from './request.ts';
  * A server that went silent is noticed in three ways: TCP keepalive (a dead host), no bookmark for
  * three times the minute in which servers send them (a stopped process), and at the latest when a
  * watch outlives the timeout that it asked for.
+ *
+ * A resource whose CRD need not be installed is none while the server says 404: an empty picture is
+ * as complete as any, and from time to time the reflector looks again. Where objects were seen
+ * before, 404 is believed only when it stays: deleting a CRD deletes its objects first, so it may
+ * as well be a server that has not read its CRDs yet.
  */
 export interface Reflector {
   state(): ReflectorState;
@@ -67,6 +72,8 @@ export interface ReflectorOptions {
   readonly random?: () => number;
   /** False: always pages. */
   readonly watchList?: boolean;
+  /** True: a server that does not know the resource (404) has none of it. */
+  readonly optional?: boolean;
 }
 
 /** Objects of one page of a list. */
@@ -86,6 +93,10 @@ const pictureSilenceMs = 15_000;
 /** A watch that ended sooner than this counts as a failure for the backoff. */
 const shortWatchMs = 1000;
 const backoffLimits = { firstMs: 800, maxMs: 30_000 };
+/** A resource that the server does not know is looked for again after a random time in this range. */
+const unknownMs = { least: 120_000, most: 180_000 };
+/** How long a server says 404 until it is believed that objects which were seen are gone. */
+const goneMs = 60_000;
 
 /** Starts at once. */
 export function watchResource(options: ReflectorOptions): Reflector {
@@ -110,6 +121,7 @@ export function watchResource(options: ReflectorOptions): Reflector {
       state.synced = true;
       resolveSynced();
     },
+    picture: 'none',
   };
   const ended = run(connection, (text) => {
     state.error = text;
@@ -134,6 +146,8 @@ interface Connection {
   watchList: boolean;
   readonly onData: () => void;
   readonly onPicture: () => void;
+  /** `unknown`: empty, because the server does not know the resource. */
+  picture: 'none' | 'seen' | 'unknown';
 }
 
 async function run(connection: Connection, setError: (text: string) => void): Promise<void> {
@@ -141,6 +155,7 @@ async function run(connection: Connection, setError: (text: string) => void): Pr
   const { clock, signal } = options;
   const random = options.random === undefined ? {} : { random: options.random };
   const backoff = createBackoff({ ...backoffLimits, ...random });
+  let unknownSinceMs: number | undefined;
   while (!signal.aborted) {
     const startedMs = clock.monotonic();
     let failure: unknown;
@@ -150,6 +165,14 @@ async function run(connection: Connection, setError: (text: string) => void): Pr
       failure = error;
     }
     if (signal.aborted) return;
+    if (isUnknownResource(options, failure)) {
+      unknownSinceMs ??= startedMs;
+      const isGone = clock.monotonic() - unknownSinceMs >= goneMs;
+      if (connection.picture !== 'seen' || isGone) {
+        await waitUntilKnown(connection);
+        continue;
+      }
+    } else unknownSinceMs = undefined;
     const isShort = clock.monotonic() - startedMs < shortWatchMs;
     // Only a connection that got somewhere: an overloaded server fails late, again and again.
     if (!isShort && connection.revision !== '') backoff.reset();
@@ -162,6 +185,26 @@ async function run(connection: Connection, setError: (text: string) => void): Pr
     // Ends early only by the signal, which the loop sees next.
     await sleep(clock, waitMs, signal).catch(() => undefined);
   }
+}
+
+function isUnknownResource({ optional }: ReflectorOptions, failure: unknown): boolean {
+  return optional === true && failure instanceof KubeError && failure.status === 404;
+}
+
+/** Makes nothing the picture of a resource that the server does not know, and lets time pass. */
+async function waitUntilKnown(connection: Connection): Promise<void> {
+  const { sink, clock, signal, watchList, random } = connection.options;
+  connection.revision = '';
+  connection.watchList = watchList !== false;
+  connection.onData();
+  if (connection.picture !== 'unknown') {
+    sink.startPicture().finish();
+    connection.picture = 'unknown';
+    connection.onPicture();
+  }
+  const share = (random ?? Math.random)();
+  const waitMs = unknownMs.least + share * (unknownMs.most - unknownMs.least);
+  await sleep(clock, waitMs, signal).catch(() => undefined);
 }
 
 /** One list where needed, and one watch until it ends. */
@@ -233,6 +276,7 @@ async function listOnce(connection: Connection): Promise<void> {
     token = textOf(metadata.continue);
   } while (token !== '');
   picture.finish();
+  connection.picture = 'seen';
   connection.revision = revision;
   connection.onPicture();
 }
@@ -327,6 +371,7 @@ function takeLines(
         if (pending !== undefined && endsInitialEvents(object)) {
           pending.finish();
           pending = undefined;
+          connection.picture = 'seen';
           connection.onPicture();
         }
       } else if (pending === undefined) events.push({ type, object });

@@ -15,6 +15,7 @@ const watched = [
   ['', 'nodes'],
   ['', 'namespaces'],
   ['networking.k8s.io', 'networkpolicies'],
+  ['policy.networking.k8s.io', 'clusternetworkpolicies'],
 ] as const;
 
 /** Every request that the daemon makes to the API server: what RBAC must allow, and no more. */

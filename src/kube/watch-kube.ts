@@ -58,7 +58,7 @@ export function watchKube(options: WatchKubeOptions): KubeSource {
       onProblemsChanged: tellProblems,
       ...(onReceived === undefined ? {} : { onReceived: received }),
     });
-    const { path, labelSelector, kind } = watched;
+    const { path, labelSelector, kind, optional = false } = watched;
     const onError = (error: unknown, retryMs: number) => {
       const fields = { kind, error: formatError(error), retryMs: Math.round(retryMs) };
       options.log.warn(fields, 'watch failed');
@@ -66,7 +66,7 @@ export function watchKube(options: WatchKubeOptions): KubeSource {
     const watchList = options.watchList === undefined ? {} : { watchList: options.watchList };
     // Its own signal each: all of their listeners on one would look like a leak to Node.
     const own = AbortSignal.any([signal]);
-    const fixed = { client, path, labelSelector, sink, clock, signal: own, onError };
+    const fixed = { client, path, labelSelector, sink, clock, signal: own, onError, optional };
     const reflector = watchResource({ ...fixed, ...watchList });
     reflector.synced.then(
       () => options.log.info({ kind, objects: store.facts[kind].size }, 'synced'),

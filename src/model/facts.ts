@@ -174,6 +174,7 @@ export interface PolicyRule {
 /** networking.k8s.io/v1 NetworkPolicy. */
 export interface NetworkPolicy {
   readonly key: ObjectKey;
+  readonly uid: string;
   readonly namespace: string;
   readonly podSelector: LabelSelector;
   readonly policyTypes: readonly ('Ingress' | 'Egress')[];
@@ -219,6 +220,7 @@ export interface ClusterRule {
 /** policy.networking.k8s.io/v1alpha2 ClusterNetworkPolicy. */
 export interface ClusterNetworkPolicy {
   readonly key: ObjectKey;
+  readonly uid: string;
   readonly tier: 'Admin' | 'Baseline';
   /** 0 to 1000; a lower number goes first. */
   readonly priority: number;

@@ -411,6 +411,31 @@ describe('the projection of a NetworkPolicy', () => {
     });
   }
 
+  const annotation = 'kube-vpp-router.io/policy-mode';
+  const modes = [
+    { given: undefined, mode: 'enforce', told: [] },
+    { given: 'enforce', mode: 'enforce', told: [] },
+    { given: 'audit', mode: 'audit', told: [] },
+    {
+      given: 'Audit',
+      mode: 'enforce',
+      told: [
+        `metadata.annotations[${annotation}]: "Audit" is neither enforce nor audit; the policy is enforced`,
+      ],
+    },
+  ];
+  for (const { given, mode, told } of modes) {
+    it(`the annotation policy-mode ${JSON.stringify(given)} means ${mode}`, () => {
+      const annotations = given === undefined ? {} : { [annotation]: given };
+      const object = { metadata: { ...metadata, uid: 'u', annotations }, spec: {} };
+      const { fact, problems } = project('policies', object);
+      assert.ok(typeof fact === 'object');
+      assert.equal(fact.mode, mode);
+      assert.equal(fact.uid, 'u');
+      assert.deepEqual(problems, told);
+    });
+  }
+
   it('NP-05 NP-07 NP-09 NP-10 reads peers and ports of every form', () => {
     const podSelector = { matchLabels: { a: 'b' } };
     const namespaceSelector = {};
