@@ -14,11 +14,13 @@ import { config, node, uplink } from '../facts.ts';
 import { accessOf, createWriter, startRig } from '../kube/rig.ts';
 
 /**
- * What users can get wrong about a Service, from the API server to the Event that tells them and
- * to the rows of everybody else.
+ * What users can get wrong about a Service or a policy, from the API server to the Event that
+ * tells them and to the rows of everybody else.
  */
 const services = '/api/v1/namespaces/default/services';
 const slices = '/apis/discovery.k8s.io/v1/namespaces/default/endpointslices';
+const policies = '/apis/networking.k8s.io/v1/namespaces/default/networkpolicies';
+const clusterPolicies = '/apis/policy.networking.k8s.io/v1alpha2/clusternetworkpolicies';
 
 /** A Service that is right but for what `spec` says. */
 function service(name: string, vip: string, spec: object = {}, annotations: object = {}) {
@@ -58,6 +60,25 @@ const objects: readonly (readonly [string, object])[] = [
   }),
   [services, service('fine', '10.96.1.8')],
   [slices, slice('fine-1', 'fine', ['10.244.2.9'])],
+  [
+    policies,
+    {
+      metadata: { name: 'mode', annotations: { 'kube-vpp-router.io/policy-mode': 'off' } },
+      spec: { podSelector: {} },
+    },
+  ],
+  [
+    clusterPolicies,
+    {
+      metadata: { name: 'domains' },
+      spec: {
+        tier: 'Admin',
+        priority: 1,
+        subject: { namespaces: {} },
+        egress: [{ action: 'Accept', to: [{ domainNames: ['example.org'] }] }],
+      },
+    },
+  ],
 ];
 
 const told = [
@@ -66,6 +87,8 @@ const told = [
   'Service external spec.externalIPs[0]: 198.51.100.7 is not served: it is outside of services.externalIpRanges, or belongs to the cluster',
   'Service asks metadata.annotations[kube-vpp-router.io/load-balancer-ips]: "?" is no address; it is not asked for',
   'EndpointSlice family-1 endpoints[0].addresses[0]: "2001:db8::5" is not an IPv4 address; ignored',
+  'NetworkPolicy mode metadata.annotations[kube-vpp-router.io/policy-mode]: "off" is neither enforce nor audit; the policy is enforced',
+  'ClusterNetworkPolicy domains spec.egress[0].to[0].domainNames: is no peer that is known here; the rule accepts nothing',
   'Service crowd spec.ports[0]: has more than 2000 endpoints; this node uses 2000 of them',
 ];
 
@@ -76,7 +99,12 @@ describe('bad input', function () {
     await using server = await createApiServer({ endpointSlices: false });
     await using writer = await createWriter(server.url);
     for (const [path, object] of objects) await writer.create(path, object);
-    await using rig = await startRig(server.url, ['services', 'slices']);
+    await using rig = await startRig(server.url, [
+      'services',
+      'slices',
+      'policies',
+      'clusterPolicies',
+    ]);
     await rig.source.synced;
     const { store } = rig;
     store.replace('config', new Map([['config', config]]));
@@ -116,7 +144,7 @@ describe('bad input', function () {
       });
     const written = server.api.storage.list(events).map((event) => {
       const about = event.involvedObject as { kind: string; name: string; uid?: string };
-      if (about.kind === 'Service') assert.match(about.uid ?? '', /^[0-9a-f-]{36}$/);
+      if (about.kind !== 'EndpointSlice') assert.match(about.uid ?? '', /^[0-9a-f-]{36}$/);
       return `${about.kind} ${about.name} ${String(event.message)}`;
     });
     const expected = [...told, 'Service fine end: of the test'];
