@@ -9,6 +9,7 @@ const selector = (matchLabels = {}) => ({ matchLabels, matchExpressions: [] });
 
 const inForce: NetworkPolicy = {
   key: 'shop/old',
+  uid: 'uid-old',
   namespace: 'shop',
   podSelector: selector(),
   policyTypes: ['Ingress'],

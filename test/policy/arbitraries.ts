@@ -188,7 +188,7 @@ function policyOf(number: number): fc.Arbitrary<NetworkPolicy> {
       egress: rules,
       mode: fc.constantFrom(...(['enforce', 'enforce', 'enforce', 'audit'] as const)),
     })
-    .map((one) => ({ key: `${one.namespace}/np${number}`, ...one }));
+    .map((one) => ({ key: `${one.namespace}/np${number}`, uid: `np${number}`, ...one }));
 }
 
 const podSelector: fc.Arbitrary<PodSelector> = fc.record({
@@ -226,6 +226,7 @@ function clusterRules(peers: fc.Arbitrary<ClusterPeer>): fc.Arbitrary<readonly C
 function clusterPolicyOf(number: number): fc.Arbitrary<ClusterNetworkPolicy> {
   return fc.record({
     key: fc.constant(`cnp${number}`),
+    uid: fc.constant(`cnp${number}`),
     tier: fc.constantFrom('Admin' as const, 'Baseline' as const),
     priority: fc.constantFrom(0, 5, 5, 1000),
     subject: fc.oneof(fc.constant(everyone()), podSelector),

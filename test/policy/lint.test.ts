@@ -27,6 +27,7 @@ function podOf(key: string, labels: Labels, given: Partial<Pod> = {}): Pod {
 function policy(name: string, given: Partial<NetworkPolicy> = {}): NetworkPolicy {
   return {
     key: `shop/${name}`,
+    uid: `uid-${name}`,
     namespace: 'shop',
     podSelector: all,
     policyTypes: ['Ingress'],
@@ -40,6 +41,7 @@ function policy(name: string, given: Partial<NetworkPolicy> = {}): NetworkPolicy
 function cluster(name: string, given: Partial<ClusterNetworkPolicy> = {}): ClusterNetworkPolicy {
   return {
     key: name,
+    uid: `uid-${name}`,
     tier: 'Admin',
     priority: 10,
     subject: { namespace: all, pods: all },

@@ -31,6 +31,7 @@ export function namespace(key: string, labels: Labels = {}): Namespace {
 export function policy(key: string, given: Partial<NetworkPolicy>): NetworkPolicy {
   return {
     key,
+    uid: `uid-${key}`,
     namespace: key.slice(0, key.indexOf('/')),
     podSelector: selector(),
     policyTypes: [
@@ -55,6 +56,7 @@ export function clusterPolicy(
 ): ClusterNetworkPolicy {
   return {
     key,
+    uid: `uid-${key}`,
     tier: 'Admin',
     priority: 10,
     subject: pods(),
