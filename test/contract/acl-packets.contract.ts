@@ -6,6 +6,8 @@
 import assert from 'node:assert/strict';
 import { after, afterEach, before, describe, it } from 'mocha';
 import { ip } from '../../src/core/ip.ts';
+import { filterCounters } from '../../src/daemon/filter-counters.ts';
+import { createVppStats } from '../../src/daemon/vpp-stats.ts';
 import { Protocol } from '../../src/emulator/packet/headers.ts';
 import { fragment4 } from '../../src/emulator/plane/fragment.ts';
 import { icmpAbout, neighbour, ping, route, tcp, udp } from '../emulator/rig.ts';
@@ -15,6 +17,7 @@ import {
   fragment6,
   nd,
   prepareFilters,
+  putAcl,
   type Rule,
   raw,
   rule,
@@ -64,6 +67,13 @@ function partOf(frame: Buffer): string {
   const offset = isIp6 ? frame.readUInt16BE(14 + 42) >> 3 : frame.readUInt16BE(14 + 6) & 0x1fff;
   return offset === 0 ? 'first' : 'later';
 }
+
+/** A rule that opens sessions, one that does not, and one that denies. */
+const counted = [
+  rule('reflect', { protocol: udpNumber, port: 1 }),
+  rule('permit', { protocol: udpNumber, port: 2 }),
+  rule('deny', { protocol: udpNumber, port: 3 }),
+];
 
 const cases: Case[] = [
   {
@@ -185,15 +195,22 @@ const cases: Case[] = [
     ],
   },
   {
-    name: 'NP-21 VPP asks for a neighbour whatever the ingress of its link says, and needs a rule to hear',
+    name: "NP-21 VPP's own questions for a neighbour meet the ingress of the pod",
     async run(s) {
       const pod1 = s.index.pod1 ?? 0;
-      await route(s.vpp, 'fd10:1::77/128', [{ via: 'fd10:1::77', dev: pod1 }]);
-      await filter(s, 'pod1', { input: all('deny'), output: all('deny') });
-      const asked = await s.send('pod2', udp('[fd10:1::12]:1', '[fd10:1::77]:2'));
-      return asked;
+      // VPP asks in the name of each of its addresses.
+      const asks = async (host: string) => {
+        await route(s.vpp, `${host}/128`, [{ via: host, dev: pod1 }]);
+        const seen = await s.send('pod2', udp('[fd10:1::12]:1', `[${host}]:2`));
+        return seen.filter((line) => line.startsWith('pod1: fe80::ff:fe00:101 '));
+      };
+      await filter(s, 'pod1', { output: all('deny') });
+      const denied = await asks('fd10:1::77');
+      const discovery = rule('permit', { protocol: icmp6, types: [135, 135] });
+      await filter(s, 'pod1', { output: [discovery] });
+      return [...denied, 'with a rule', ...(await asks('fd10:1::78'))];
     },
-    expect: ['pod1: fe80::ff:fe00:101 > ff02::1:ff00:77 nd 135'],
+    expect: ['with a rule', 'pod1: fe80::ff:fe00:101 > ff02::1:ff00:78 nd 135'],
   },
   {
     name: 'NP-22 later fragments match each rule of their protocol, whatever its ports',
@@ -338,5 +355,47 @@ for (const kind of process.env.VPP_BIN === undefined ? ['embedded'] : ['embedded
 
     for (const one of cases)
       it(one.name, async () => assert.deepEqual(await one.run(s), one.expect));
+
+    it('NP-29 each rule counts the packets that met it: of a session only the first', async () => {
+      await using stats = createVppStats({ path: s.statsPath, session: () => s });
+      const { output } = await filter(s, 'pod1', { input: all('deny'), output: counted });
+      const handles = new Map([
+        ['web', output[0] ?? 0],
+        ['never', 4711],
+      ]);
+      const seen = async () => {
+        await s.counted();
+        return (await filterCounters(stats, handles))?.get('web')?.slice(0, counted.length);
+      };
+      const to = (port: number) => udp('10.1.1.12:9000', `10.1.1.11:${port}`, 'hello');
+      const before = await seen();
+      await s.send('pod2', to(1), to(1), to(2), to(2), to(3), to(3), to(4));
+      const after = await seen();
+      await putAcl(s, counted, output[0]);
+      const replaced = await seen();
+      await putAcl(s, counted.slice(0, 1), output[0]);
+      await s.send('pod2', to(1), udp('10.1.1.12:9001', '10.1.1.11:1', 'hello'));
+      const shorter = await seen();
+      await s.vpp.request('acl_stats_intf_counters_enable', { enable: false });
+      await s.send('pod2', udp('10.1.1.12:9002', '10.1.1.11:1', 'hello'));
+      const off = await seen();
+      await s.vpp.request('acl_stats_intf_counters_enable', { enable: true });
+      // 20 bytes of IPv4, 8 of UDP, 5 of payload; VPP counts the Ethernet header of what it sends.
+      const bytes = 47;
+      const one = { packets: 1, bytes };
+      const two = { packets: 2, bytes: 2 * bytes };
+      const none = { packets: 0, bytes: 0 };
+      assert.deepEqual(
+        { before, after, replaced, shorter, off },
+        {
+          before: [none, none, none],
+          after: [one, two, two],
+          replaced: [none, none, none],
+          // The session of the first is judged anew; the vector stays as long as it was.
+          shorter: [two, none, none],
+          off: [two, none, none],
+        },
+      );
+    });
   });
 }

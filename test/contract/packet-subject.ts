@@ -3,8 +3,10 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync 
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { connectVpp, type VppConnection } from '../../native/vpp-api/client.ts';
+import { createFakeClock } from '../../src/core/clock.ts';
 import { createEmulator } from '../../src/emulator/emulator.ts';
 import { createAfPacketOpener } from '../../src/emulator/port/af-packet.ts';
+import { serveStats } from '../../src/emulator/stats/serve.ts';
 import { inNamespace } from '../../src/host/namespace.ts';
 import { configure, hostNames, macs, openInterface, show } from '../emulator/rig.ts';
 
@@ -16,12 +18,15 @@ export interface PacketSubject extends AsyncDisposable {
   send(from: string, ...packets: readonly Buffer[]): Promise<string[]>;
   /** The same with a whole frame. */
   sendFrame(from: string, ...frames: readonly Buffer[]): Promise<string[]>;
+  /** Path of its stats socket. */
+  readonly statsPath: string;
+  /** Returns when the counters show what has been sent. */
+  counted(): Promise<void>;
   /** The frames of the last send, with the name of the interface. */
   readonly last: readonly { readonly port: string; readonly frame: Buffer }[];
 }
 
-interface Wire {
-  readonly vpp: VppConnection;
+interface Wire extends Pick<PacketSubject, 'vpp' | 'statsPath' | 'counted'> {
   inject(port: string, frame: Buffer): void;
   /** Waits until nothing more comes. */
   settle(): Promise<void>;
@@ -60,6 +65,8 @@ function subjectOf(wire: Wire, index: Readonly<Record<string, number>>): PacketS
   return {
     vpp: wire.vpp,
     index,
+    statsPath: wire.statsPath,
+    counted: () => wire.counted(),
     sendFrame,
     send: (from, ...packets) => sendFrame(from, ...packets.map((l3) => frameFor(from, l3))),
     get last() {
@@ -91,13 +98,21 @@ async function createEmbeddedWire(): Promise<Wire> {
     ]),
   );
   const vpp = await connectVpp({ stream: emulator.connect(), name: 'contract' });
+  const directory = mkdtempSync(join(tmpdir(), 'kvr-packets-'));
+  const statsPath = join(directory, 'stats.sock');
+  const clock = createFakeClock();
+  const serving = serveStats(emulator.plane, statsPath, clock);
   return {
     vpp,
     received,
+    statsPath,
+    counted: () => clock.advance(1000),
     inject: (port, frame) => ports.get(port)?.send(frame),
     settle: async () => undefined,
     async close() {
       await vpp[Symbol.asyncDispose]();
+      serving[Symbol.dispose]();
+      rmSync(directory, { recursive: true });
       await emulator[Symbol.asyncDispose]();
     },
   };
@@ -137,6 +152,8 @@ async function createVppWire(vppPath: string): Promise<Wire> {
   return {
     vpp,
     received,
+    statsPath: running.statsSocket,
+    counted: async () => undefined,
     inject: (port, frame) => links.get(port)?.transmit(frame),
     async settle() {
       const started = Date.now();
@@ -179,7 +196,7 @@ async function startVpp(vppPath: string, namespace: string) {
     }
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
-  return { socket, stop };
+  return { socket, statsSocket: join(directory, 'stats.sock'), stop };
 }
 
 function startupConf(directory: string): string {

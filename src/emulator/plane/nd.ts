@@ -10,7 +10,7 @@ import {
 import { buildFrame, buildNeighbourMessage } from '../packet/build.ts';
 import { EtherType, sourceOf } from '../packet/headers.ts';
 import { type Interface, linkLocalOf } from './interfaces.ts';
-import { note, type Packet } from './packet.ts';
+import { createPacket, note, type Packet } from './packet.ts';
 import type { Plane } from './plane.ts';
 import { transmitFrame } from './transmit.ts';
 
@@ -47,7 +47,10 @@ export function neighbourInput(plane: Plane, packet: Packet): boolean {
   return true;
 }
 
-/** Asks for the MAC of `addr`. Returns false when the interface has nothing to ask with. */
+/**
+ * Asks for the MAC of `addr`, if the filters of the link let the question out: unlike answers,
+ * questions pass them in VPP. Returns false when the interface has nothing to ask with.
+ */
 export function askNeighbour(plane: Plane, out: Interface, addr: Addr): boolean {
   const source = linkLocalOf(out) ?? plane.interfaces.sourceFor(out, addr);
   if (source === undefined || out.mac === undefined) return false;
@@ -59,6 +62,8 @@ export function askNeighbour(plane: Plane, out: Interface, addr: Addr): boolean 
     target: addr,
     mac: out.mac,
   });
+  const question = createPacket(request, out, undefined);
+  if (!plane.acl.permits(question, out, 'output')) return true;
   transmitFrame(plane, out, buildFrame(multicastMac(destination), out.mac, EtherType.ip6, request));
   return true;
 }
