@@ -181,6 +181,53 @@ for (const kind of process.env.VPP_BIN === undefined ? ['embedded'] : ['embedded
       assert.deepEqual([byVip, byBackend], [[], ['pod1: 203.0.113.9:5201 > 10.1.1.11:8081 tcp']]);
     });
 
+    it('NP-12 behind a gate a pod is filtered by what it asks for, and its answers by who gives them', async () => {
+      const pod1 = s.index.pod1 ?? 0;
+      const bind = (swIfIndex: number, input: readonly number[], output: readonly number[]) =>
+        s.vpp.request('acl_interface_set_acl_list', {
+          sw_if_index: swIfIndex,
+          n_input: input.length,
+          acls: [...input, ...output],
+        });
+      const attach = (is_add: boolean) =>
+        s.vpp.request('abf_itf_attach_add_del', {
+          is_add,
+          attach: { policy_id: policies[4], sw_if_index: pod1, priority: 1, is_ipv6: false },
+        });
+      const onPod = async (enable: boolean) => {
+        for (const name of cnatOnInput)
+          await setFeature(s, pod1, `cnat-${name}-ip4`, 'ip4-unicast', enable);
+      };
+      await putService(s.vpp, '10.96.1.9', 80, ['10.1.1.12:8080']);
+      const reflect = 2;
+      const toService = await acl(s, rule(reflect, '10.96.1.9/32', 80));
+      const toBackend = await acl(s, rule(reflect, '10.1.1.12/32', 8080));
+      const nothing = await acl(s, rule(0, '0.0.0.0/0'));
+      await attach(true);
+      await onPod(false);
+      const exchange = async (port: number) => [
+        ...(await s.send('pod1', tcp(`10.1.1.11:${port}`, '10.96.1.9:80'))),
+        ...(await s.send('pod2', tcp('10.1.1.12:8080', `10.1.1.11:${port}`, 18))),
+      ];
+      await bind(pod1, [toBackend], [nothing]);
+      const byBackend = await exchange(5600);
+      await bind(pod1, [toService], [nothing]);
+      const byService = await exchange(5601);
+      await bind(pod1, [], []);
+      await bind(gate, [toBackend], []);
+      const atGate = await exchange(5602);
+      await bind(gate, [], []);
+      await onPod(true);
+      await attach(false);
+      const asked = (port: number) => `pod2: 10.1.1.11:${port} > 10.1.1.12:8080 tcp`;
+      const answered = (port: number) => `pod1: 10.96.1.9:80 > 10.1.1.11:${port} tcp`;
+      // The session is of the Service's address, and the answer comes from the backend: denied.
+      assert.deepEqual(
+        [byBackend, byService, atGate],
+        [[], [asked(5601)], [asked(5602), answered(5602)]],
+      );
+    });
+
     it('asks the attachment with the lower priority first, and passes on what none permits', async () => {
       const uplink = s.index.uplink ?? 0;
       const some = await acl(s, rule(0, '10.1.1.12/32'), rule(1, '10.1.1.0/24'));
