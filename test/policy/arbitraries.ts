@@ -7,6 +7,7 @@ import type {
   ClusterRule,
   ContainerPort,
   LabelSelector,
+  Labels,
   NetworkPolicy,
   Pod,
   PodSelector,
@@ -39,9 +40,11 @@ export const nodeAddresses = [
   [ip('192.0.2.2'), ip('2001:db8::2')],
 ] as const;
 
-const labels = fc.constantFrom<Record<string, string>>(
-  ...[{}, { app: 'x' }, { app: 'y' }, { role: 'x' }, { app: 'x', role: 'y' }],
-);
+const labelSets: readonly Labels[] = [
+  ...[{}, { app: 'x' }, { app: 'y' }, { role: 'x' }],
+  { app: 'x', role: 'y' },
+];
+const labels = fc.constantFrom(...labelSets);
 
 const expression = fc.record({
   key: fc.constantFrom('app', 'role', 'nobody-has-it'),
@@ -264,3 +267,34 @@ export const cluster: fc.Arbitrary<Cluster> = fc
     ].slice(0, isAlone ? 1 : 2),
     nodeName: 'n1',
   }));
+
+/** A cluster with hundreds of pods on the other node, of all labels and with ports of all names. */
+export const crowd: fc.Arbitrary<Cluster> = fc
+  .record({
+    one: cluster,
+    count: fc.integer({ min: 50, max: 600 }),
+    step: fc.integer({ min: 1, max: 40 }),
+  })
+  .map(({ one, count, step }) => {
+    const pods = Array.from({ length: count }, (_, i) =>
+      pod(`${cycle(namespaceNames, i)}/q${i}`, {
+        labels: cycle(labelSets, Math.floor(i / step)),
+        node: 'n2',
+        ips: [ip(`10.245.${i >> 8}.${i & 255}`), ip(`fd00:3::${i.toString(16)}`)],
+        ports: [
+          {
+            name: cycle(['web', 'dns', ''], i),
+            protocol: 'TCP',
+            containerPort: 8000 + (i % 5),
+            hostPort: 0,
+            hostIp: '',
+          },
+        ],
+      }),
+    );
+    return { ...one, pods: [...one.pods, ...pods] };
+  });
+
+function cycle<T>(all: readonly T[], number: number): T {
+  return all[number % all.length] as T;
+}

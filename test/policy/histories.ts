@@ -25,7 +25,14 @@ export function history(extra: (one: Cluster) => readonly Commit[] = () => []) {
     .record({
       last: cluster,
       before: fc.array(cluster, { maxLength: 2 }),
-      gone: fc.subarray(['pods', 'namespaces', 'policies', 'clusterPolicies', 'nodes']),
+      gone: fc.subarray([
+        'pods',
+        'namespaces',
+        'policies',
+        'clusterPolicies',
+        'nodes',
+        'attachments',
+      ]),
       seed: fc.noBias(fc.nat()),
     })
     .map(({ last, before, gone, seed }) => {

@@ -37,20 +37,22 @@ export const picks = (count: number): fc.Arbitrary<readonly Pick[]> =>
     { minLength: count, maxLength: count },
   );
 
-/** From or to a pod: the other end and the port are at the edge of what some object says. */
+/** From or to some pod of the cluster. */
 export function packetOf(cluster: Cluster, pick: Pick): Packet {
   const pods = cluster.pods.flatMap((one) => (one.hostNetwork ? [] : one.ips));
-  const own = pods.length === 0 ? ip('10.244.1.3') : choose(pods, pick.pod);
+  return packetAt(cluster, pods.length === 0 ? ip('10.244.1.3') : choose(pods, pick.pod), pick);
+}
+
+/** From or to an address: the other end and the port are at the edge of what some object says. */
+export function packetAt(cluster: Cluster, own: Ip, pick: Pick): Packet {
   const peers = addressesOf(cluster).filter((one) => familyOf(one) === familyOf(own));
   const other = choose(peers, pick.peer);
+  const hasPorts = typeof pick.protocol === 'string' && pick.protocol !== 'ICMP';
   return {
     from: pick.isSent ? own : other,
     to: pick.isSent ? other : own,
     protocol: pick.protocol,
-    port:
-      typeof pick.protocol === 'number' || pick.protocol === 'ICMP'
-        ? 0
-        : choose(portsOf(cluster), pick.port),
+    port: hasPorts ? choose(portsOf(cluster), pick.port) : 0,
   };
 }
 
@@ -59,7 +61,7 @@ function choose<T>(all: readonly T[], number: number): T {
 }
 
 /** Each of the cluster, and the first and last of each block with their neighbours. */
-function addressesOf({ policies, clusterPolicies }: Cluster): Ip[] {
+function addressesOf({ pods, policies, clusterPolicies }: Cluster): Ip[] {
   const peers = policies.flatMap(({ ingress, egress }) =>
     [...ingress, ...egress].flatMap((one) => one.peers),
   );
@@ -74,7 +76,8 @@ function addressesOf({ policies, clusterPolicies }: Cluster): Ip[] {
     return block === undefined ? [] : edgesOf(block);
   });
   const fixed = [...podAddresses.flat(), ...nodeAddresses.flat(), ...otherAddresses.map(ip)];
-  return [...new Set([...fixed, ...edges])];
+  const known = pods.flatMap((one) => one.ips);
+  return [...new Set([...fixed, ...known, ...edges])];
 }
 
 function edgesOf(block: Prefix): Ip[] {
