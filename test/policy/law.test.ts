@@ -1,0 +1,213 @@
+import assert from 'node:assert/strict';
+import fc from 'fast-check';
+import { type Ip, ip } from '../../src/core/ip.ts';
+import { planChanges, planFacts } from '../../src/daemon/planning.ts';
+import { createDesired, type Desired } from '../../src/desired/desired.ts';
+import { podInterfaceName } from '../../src/desired/names.ts';
+import type { Attachment, Pod } from '../../src/model/facts.ts';
+import { createStore, type Store } from '../../src/model/store.ts';
+import { attachment, config, uplink } from '../facts.ts';
+import { cluster, crowd, podAddresses } from './arbitraries.ts';
+import { type Commit, commitsOf, history } from './histories.ts';
+import { type Frame, frameOf, runFilters } from './interpreter.ts';
+import { type Pick, packetAt, picks } from './picks.ts';
+import { type Cluster, directionVerdict, type Packet } from './reference.ts';
+
+/** More for a search: POLICY_LAW_RUNS=20000. */
+const runs = Number(process.env.POLICY_LAW_RUNS ?? 300);
+
+/** The interface of a pod of this node; one whose address nobody has reported yet has it, too. */
+function attachmentOf(pod: Pod): Attachment {
+  const number = pod.key.at(-1) ?? '';
+  const ips = pod.ips.length > 0 ? pod.ips : (podAddresses[Number(number)] ?? []);
+  return { ...attachment(`v${number}`, '10.244.1.3'), pod: pod.key, podUid: pod.uid, ips };
+}
+
+function localPods({ pods, nodeName }: Cluster): Pod[] {
+  return pods.filter(
+    ({ node, hostNetwork, phase }) =>
+      node === nodeName && !hostNetwork && phase !== 'Succeeded' && phase !== 'Failed',
+  );
+}
+
+/** What belongs to a cluster besides its objects. */
+function nodeCommits(one: Cluster): Commit[] {
+  return [
+    ['uplink', 'uplink', uplink],
+    ...localPods(one).map((pod): Commit => {
+      const fact = attachmentOf(pod);
+      return ['attachments', fact.key, fact];
+    }),
+  ];
+}
+
+/** The daemon knows its configuration before anything else. */
+function createConfigured(): Store {
+  const store = createStore();
+  commit(store, ['config', 'config', config]);
+  return store;
+}
+
+/** Kinds of objects in the order in which their sources happen to deliver first lists. */
+const kinds = ['policies', 'pods', 'clusterPolicies', 'namespaces', 'nodes'] as const;
+
+function completeStore(commits: readonly Commit[]): Store {
+  const store = createConfigured();
+  for (const one of commits) commit(store, one);
+  for (const kind of kinds) store.markSynced(kind);
+  return store;
+}
+
+function commit(store: Store, [kind, key, fact]: Commit): void {
+  store.commit(kind, [[key, fact as never]]);
+}
+
+function planCluster(one: Cluster): Desired {
+  return planFacts(completeStore([...nodeCommits(one), ...commitsOf(one)]).facts);
+}
+
+function filterRows(desired: Desired): unknown {
+  return (['filters', 'filterLists'] as const).map((table) =>
+    [...desired.keys(table)].toSorted().map((key) => [key, desired.row(table, key)]),
+  );
+}
+
+function isAllowed(desired: Desired, pod: Pod, direction: 'Ingress' | 'Egress', frame: Frame) {
+  const name = podInterfaceName(attachmentOf(pod).hostInterface);
+  return runFilters(desired, name, direction === 'Ingress' ? 'output' : 'input', frame);
+}
+
+interface Meeting {
+  readonly pod: Pod;
+  readonly direction: 'Ingress' | 'Egress';
+  readonly packet: Packet;
+  /** The cluster as it is for this pod, which knows its own addresses before others do. */
+  readonly known: Cluster;
+}
+
+function* meetings(one: Cluster, all: readonly Pick[]): Generator<Meeting> {
+  for (const before of localPods(one)) {
+    const { ips } = attachmentOf(before);
+    const pod = { ...before, ips };
+    const known = { ...one, pods: one.pods.map((each) => (each === before ? pod : each)) };
+    for (const pick of all)
+      for (const own of ips) {
+        const packet = packetAt(one, own, pick);
+        // Whether a pod is its own peer before its address is known is left open.
+        if (before.ips.length === 0 && packet.from === packet.to) continue;
+        for (const direction of ['Ingress', 'Egress'] as const)
+          if (ips.includes(direction === 'Ingress' ? packet.to : packet.from))
+            yield { pod, direction, packet, known };
+      }
+  }
+}
+
+function textOf({ pod, direction, packet }: Meeting): string {
+  const { from, to, protocol, port } = packet;
+  return `${direction} of ${pod.key}: ${from} > ${to} ${protocol} ${port}`;
+}
+
+describe('the law of policies', function () {
+  this.timeout(60_000 + runs * 200);
+
+  for (const { name, clusters, numRuns } of [
+    { name: 'rows decide as the reference does', clusters: cluster, numRuns: runs },
+    {
+      name: 'rows decide so for hundreds of peers',
+      clusters: crowd,
+      numRuns: Math.ceil(runs / 10),
+    },
+  ])
+    it(`NP-03 NP-05 NP-07 NP-11 NP-20 CNP-order ${name}`, () => {
+      fc.assert(
+        fc.property(clusters, picks(12), (one, all) => {
+          const desired = planCluster(one);
+          for (const meeting of meetings(one, all)) {
+            const { pod, direction, packet, known } = meeting;
+            const outcome = isAllowed(desired, pod, direction, frameOf(packet));
+            assert.equal(
+              outcome === 'deny' ? 'deny' : 'allow',
+              directionVerdict(known, pod, direction, packet),
+              textOf(meeting),
+            );
+          }
+        }),
+        { numRuns },
+      );
+    });
+
+  it('NP-14 answers to what is allowed pass', () => {
+    fc.assert(
+      fc.property(cluster, picks(6), (one, all) => {
+        const desired = planCluster(one);
+        for (const meeting of meetings(one, all)) {
+          const { pod, direction, packet } = meeting;
+          const outcome = isAllowed(desired, pod, direction, frameOf(packet));
+          if (outcome === 'deny' || outcome === 'reflect') continue;
+          const back = direction === 'Ingress' ? 'Egress' : 'Ingress';
+          for (const port of [0, 40_000, 65_535])
+            assert.notEqual(
+              isAllowed(desired, pod, back, answerOf(packet, port)),
+              'deny',
+              `the answer of ${textOf(meeting)}, which opens no session`,
+            );
+        }
+      }),
+      { numRuns: runs },
+    );
+  });
+
+  it('NP-21 errors of ICMP and neighbour discovery pass, whatever the policies', () => {
+    fc.assert(
+      fc.property(cluster, (one) => {
+        const desired = planCluster(one);
+        for (const pod of localPods(one))
+          for (const own of attachmentOf(pod).ips)
+            for (const { other, protocol, types } of always(own))
+              for (const port of types) {
+                const sent: Frame = { from: own, to: other, protocol, port };
+                const received: Frame = { from: other, to: own, protocol, port };
+                const what = `${protocol} ${port} of ${pod.key} and ${other}`;
+                assert.notEqual(isAllowed(desired, pod, 'Egress', sent), 'deny', `sent: ${what}`);
+                assert.notEqual(isAllowed(desired, pod, 'Ingress', received), 'deny', what);
+              }
+      }),
+      { numRuns: runs },
+    );
+  });
+
+  it('NP-25 after each event, rows are those of a plan from scratch; any order ends in the same', () => {
+    fc.assert(
+      fc.property(history(nodeCommits), fc.nat(60), ({ last, events }, completeAt) => {
+        const store = createConfigured();
+        const desired = createDesired();
+        const steps = [...events.map((event) => () => commit(store, event))];
+        steps.splice(completeAt, 0, ...kinds.map((kind) => () => store.markSynced(kind)));
+        for (const [i, step] of steps.entries()) {
+          step();
+          planChanges(desired, store.takeSnapshot());
+          const scratch = filterRows(planFacts(store.facts));
+          assert.deepEqual(filterRows(desired), scratch, `after step ${i}, lists at ${completeAt}`);
+        }
+        assert.deepEqual(filterRows(desired), filterRows(planCluster(last)));
+      }),
+      { numRuns: Math.ceil(runs / 3) },
+    );
+  });
+});
+
+function answerOf({ from, to, protocol }: Packet, port: number): Frame {
+  if (protocol !== 'ICMP') return { from: to, to: from, protocol, port };
+  const [family, type] = to.includes(':') ? (['ICMPv6', 129] as const) : (['ICMP', 0] as const);
+  return { from: to, to: from, protocol: family, port: type };
+}
+
+/** Types of ICMP (RFC 792) and of ICMPv6: errors (RFC 4443) and neighbour discovery (RFC 4861). */
+function always(own: Ip) {
+  return own.includes(':')
+    ? [
+        { other: ip('4000::1'), protocol: 'ICMPv6' as const, types: [1, 2, 3, 4] },
+        { other: ip('fe80::1'), protocol: 'ICMPv6' as const, types: [133, 134, 135, 136] },
+      ]
+    : [{ other: ip('198.51.100.1'), protocol: 'ICMP' as const, types: [3, 11, 12] }];
+}
