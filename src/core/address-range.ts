@@ -1,6 +1,7 @@
 import {
   addressBits,
   familyOf,
+  type Ip,
   ipFromBigInt,
   ipToBigInt,
   type Prefix,
@@ -69,6 +70,13 @@ export function rangeOfPrefix(prefix: Prefix): AddressRange {
   const first = ipToBigInt(prefixAddress(prefix));
   const size = 1n << BigInt(addressBits(family) - prefixLength(prefix));
   return { family, first, last: first + size - 1n };
+}
+
+/** Whether one of the ranges has the address. */
+export function rangesContain(ranges: readonly AddressRange[], address: Ip): boolean {
+  const family = familyOf(address);
+  const value = ipToBigInt(address);
+  return ranges.some((one) => one.family === family && one.first <= value && value <= one.last);
 }
 
 /** Whether two ranges have an address in common. */

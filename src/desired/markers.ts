@@ -1,3 +1,5 @@
+import { fnv1a } from '../core/hash.ts';
+
 /**
  * Marks on our own paths by which the export policy knows what they are: large communities of the
  * AS that nobody may have (RFC 7300), removed on the way out. So a policy is as large as the
@@ -12,9 +14,7 @@ export const servicesMarker = `${front}:1:2`;
 
 /** Addresses of Services that only some neighbours hear of carry one of these for each. */
 export function peerMarker(peer: string): string {
-  let hash = 0x811c9dc5; // FNV-1a: the same in every run
-  for (let i = 0; i < peer.length; i++) hash = Math.imul(hash ^ peer.charCodeAt(i), 0x01000193);
-  return `${front}:2:${hash >>> 0}`;
+  return `${front}:2:${fnv1a(peer)}`;
 }
 
 /** All of them, for a policy to remove (see `matchesCommunity`). */

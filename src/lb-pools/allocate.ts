@@ -1,4 +1,4 @@
-import { type AddressRange, rangeOfPrefix } from '../core/address-range.ts';
+import { type AddressRange, rangeOfPrefix, rangesContain } from '../core/address-range.ts';
 import { compareText, familyOf, type Ip, ipToBigInt } from '../core/ip.ts';
 import type { Problem } from '../core/problem.ts';
 import type { Config } from '../model/config.ts';
@@ -6,7 +6,7 @@ import type { Service } from '../model/facts.ts';
 import type { Facts } from '../model/store.ts';
 import { createFreeAddresses, type FreeAddresses, withoutRanges } from './free-addresses.ts';
 import { createHolders, type Holders } from './holders.ts';
-import { admits, holds, type Pool } from './pools.ts';
+import { admits, type Pool } from './pools.ts';
 import { requestedIps } from './requested.ts';
 import { refusesToShare, sharingKeyOf } from './sharing.ts';
 
@@ -172,7 +172,7 @@ function takeWanted(
   allowed: readonly Pool[],
   { wanted, stands }: { readonly wanted: Ip; readonly stands: boolean },
 ): Taken {
-  if (!allowed.some((pool) => holds(pool, wanted)))
+  if (!allowed.some((pool) => rangesContain(pool.ranges, wanted)))
     return refuse(service, 'AddressConflict', `${wanted} is in no pool that serves this Service`);
   const obstacle = obstacleOf(state, service, wanted, stands);
   return obstacle === undefined
@@ -186,7 +186,7 @@ function takeAny(
   allowed: readonly Pool[],
   { family, kept }: { readonly family: 4 | 6; readonly kept: Ip | undefined },
 ): Taken {
-  if (kept !== undefined && allowed.some((pool) => holds(pool, kept)))
+  if (kept !== undefined && allowed.some((pool) => rangesContain(pool.ranges, kept)))
     if (obstacleOf(state, service, kept, true) === undefined)
       return { ip: kept, problem: undefined };
   const automatic = allowed.filter((pool) => pool.config.autoAssign);
@@ -227,7 +227,7 @@ function sharedAddress(
   let found: Ip | undefined;
   for (const ip of state.holders.shared(sharingKey)) {
     if (familyOf(ip) !== family || (found !== undefined && compareText(found, ip) <= 0)) continue;
-    if (!pools.some((pool) => holds(pool, ip))) continue;
+    if (!pools.some((pool) => rangesContain(pool.ranges, ip))) continue;
     if (obstacleOf(state, service, ip, false) === undefined) found = ip;
   }
   return found;
@@ -280,7 +280,7 @@ export function isOurs(service: Service, ours: string): boolean {
 /** It has another type now, and an address of our pools is still in its status. */
 function isReleased(service: Service, pools: readonly Pool[]): boolean {
   if (service.type === 'LoadBalancer') return false;
-  return service.ingress.some(({ ip }) => pools.some((pool) => holds(pool, ip)));
+  return service.ingress.some(({ ip }) => pools.some((pool) => rangesContain(pool.ranges, ip)));
 }
 
 function familiesOf(service: Service): (4 | 6)[] {

@@ -1,5 +1,4 @@
 import { type AddressRange, parseRange } from '../core/address-range.ts';
-import { familyOf, type Ip, ipToBigInt } from '../core/ip.ts';
 import { type Parsed, parsed } from '../core/parsed.ts';
 import type { PoolConfig } from '../model/config.ts';
 import type { Labels, Service } from '../model/facts.ts';
@@ -36,11 +35,4 @@ export function admits(
     hasLabels(namespaceLabels ?? {}, config.namespaceLabels) &&
     hasLabels(service.labels, config.serviceLabels)
   );
-}
-
-/** Whether an address is one of a pool's. */
-export function holds({ ranges }: Pool, address: Ip): boolean {
-  const family = familyOf(address);
-  const value = ipToBigInt(address);
-  return ranges.some((one) => one.family === family && one.first <= value && value <= one.last);
 }

@@ -1,3 +1,4 @@
+import { fnv1a } from '../core/hash.ts';
 import type { Service } from './facts.ts';
 
 /**
@@ -30,11 +31,9 @@ export function gateFilterNames(gated: Gated, reason: GateReason): string[] {
   return buckets.map((bucket) => gateFilterName(reason, bucket));
 }
 
-/** FNV-1a over the key: the same on every node and in every run. */
+/** The same on every node and in every run. */
 export function gateBucket(key: string): number {
-  let hash = 0x811c9dc5;
-  for (let i = 0; i < key.length; i++) hash = Math.imul(hash ^ key.charCodeAt(i), 0x01000193);
-  return (hash >>> 0) % gateBuckets;
+  return fnv1a(key) % gateBuckets;
 }
 
 /** Why a Service is gated. */

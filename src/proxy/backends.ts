@@ -1,3 +1,4 @@
+import { fnv1a } from '../core/hash.ts';
 import { compareText } from '../core/ip.ts';
 import { dropAddresses, refuseAddresses, refusePort } from '../core/link-addresses.ts';
 import type { Backend } from '../desired/rows.ts';
@@ -85,10 +86,10 @@ const placesMax = 2 ** 21;
  * or goes takes the place of one other at most.
  */
 function someOf(all: readonly Backend[], node: string) {
-  const seed = hashText(node, fnvOffset);
+  const seed = fnv1a(node);
   const keys = Float64Array.from(
     all,
-    ({ ip, port }, i) => mix(hashText(ip, seed) ^ port) * placesMax + i,
+    ({ ip, port }, i) => mix(fnv1a(ip, seed) ^ port) * placesMax + i,
   );
   keys.sort();
   const backends = new Map<string, Backend>();
@@ -103,15 +104,6 @@ function someOf(all: readonly Backend[], node: string) {
     backends.set(name, backend);
   }
   return { backends: [...backends.values()], surplus };
-}
-
-const fnvOffset = 0x811c9dc5;
-
-/** FNV-1a. */
-function hashText(text: string, seed: number): number {
-  let hash = seed;
-  for (let i = 0; i < text.length; i++) hash = Math.imul(hash ^ text.charCodeAt(i), 0x01000193);
-  return hash;
 }
 
 /** Spreads what is alike: addresses differ in their last digits (the finalizer of MurmurHash3). */

@@ -1,5 +1,4 @@
-import { type AddressRange, parseRange } from '../core/address-range.ts';
-import { familyOf, type Ip, ipToBigInt } from '../core/ip.ts';
+import { type AddressRange, parseRange, rangesContain } from '../core/address-range.ts';
 import type { Config, PoolBgpConfig } from '../model/config.ts';
 import type { Service } from '../model/facts.ts';
 
@@ -33,12 +32,5 @@ export function poolOf(config: Config, service: Service): Pool | undefined {
   const pools = poolsOf(config);
   const address = service.ingress[0]?.ip;
   if (address === undefined || pools.length === 0) return undefined;
-  return pools.find((pool) => isIn(pool, address));
-}
-
-function isIn({ ranges }: Pool, address: Ip): boolean {
-  const value = ipToBigInt(address);
-  return ranges.some(
-    (range) => range.family === familyOf(address) && range.first <= value && value <= range.last,
-  );
+  return pools.find((pool) => rangesContain(pool.ranges, address));
 }
