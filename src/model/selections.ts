@@ -5,6 +5,7 @@ import type {
   NetworkPolicy,
   Pod,
   PodSelector,
+  PolicyPeer,
 } from './facts.ts';
 
 /**
@@ -73,27 +74,37 @@ export function policyRef(kind: 'NetworkPolicy' | 'ClusterNetworkPolicy', key: s
   return `${kind}/${key}`;
 }
 
-/** What the peers of a NetworkPolicy select. A port's name needs the ports of the peers. */
+/** What the peers of a NetworkPolicy select. */
 export function selectorsOfPolicy(policy: NetworkPolicy): PodSelector[] {
-  const found: PodSelector[] = [];
-  for (const rules of [policy.ingress, policy.egress])
-    for (const { peers, ports } of rules) {
-      for (const { podSelector, namespaceSelector, ipBlock } of peers)
-        if (ipBlock === undefined)
-          found.push({
-            namespace: namespaceSelector ?? policy.namespace,
-            pods: podSelector ?? everyPod.pods,
-          });
-      const named = ports.some(({ port }) => typeof port === 'string');
-      const byAddress = peers.length === 0 || peers.some((peer) => peer.ipBlock !== undefined);
-      if (rules === policy.egress && named && byAddress) found.push(everyPod);
-    }
-  return found;
+  const ofPeer = ({ podSelector, namespaceSelector, ipBlock }: PolicyPeer) =>
+    ipBlock === undefined
+      ? { namespace: namespaceSelector ?? policy.namespace, pods: podSelector ?? everyPod.pods }
+      : undefined;
+  return [
+    ...policy.ingress.flatMap((rule) => rule.peers.map(ofPeer)),
+    ...policy.egress.flatMap((rule) => withNames(rule, rule.peers.map(ofPeer))),
+  ].filter((one) => one !== undefined);
 }
 
 /** What the peers of a ClusterNetworkPolicy select. */
 export function selectorsOfClusterPolicy(policy: ClusterNetworkPolicy): PodSelector[] {
-  return [...policy.ingress, ...policy.egress].flatMap(({ peers }) =>
-    peers.flatMap(({ pods }) => (pods === undefined ? [] : [pods])),
-  );
+  return [
+    ...policy.ingress.flatMap((rule) => rule.peers.map((peer) => peer.pods)),
+    ...policy.egress.flatMap((rule) =>
+      withNames(
+        rule,
+        rule.peers.map((peer) => peer.pods),
+      ),
+    ),
+  ].filter((one) => one !== undefined);
+}
+
+/** Where no pods are meant, a port's name means that of whatever pod is there (NP-11). */
+function withNames(
+  { ports }: { readonly ports: readonly { readonly port?: number | string }[] },
+  selected: readonly (PodSelector | undefined)[],
+): readonly (PodSelector | undefined)[] {
+  const isNamed = ports.some(({ port }) => typeof port === 'string');
+  const byAddress = selected.length === 0 || selected.includes(undefined);
+  return isNamed && byAddress ? [...selected, everyPod] : selected;
 }

@@ -85,7 +85,8 @@ function listFor(
 ): List {
   if (attachment !== undefined && knownPod(facts, attachment) === undefined)
     return { filters: [closedFilter], reasons: [] };
-  return policyList(facts, attachment ?? { ips: pod.ips }, pod, direction);
+  const node = attachment === undefined ? pod.node : (facts.config.get('config')?.nodeName ?? '');
+  return policyList(facts, { pod, node, addresses: attachment?.ips ?? pod.ips }, direction);
 }
 
 function firstMatch(

@@ -88,13 +88,14 @@ export function partsOfRule(context: RuleContext, rule: PolicyRule, namespace: s
   });
 }
 
-/** A rule of a ClusterNetworkPolicy. Its names of ports are of pods, never of addresses. */
+/** A rule of a ClusterNetworkPolicy. */
 export function partsOfClusterRule(context: RuleContext, rule: ClusterRule): Part[] {
   const ports = portsOf(context, rule.ports);
-  if (rule.peers.length === 0) return everywhere(rule, ports);
+  if (rule.peers.length === 0) return [...everywhere(rule, ports), ...namedAt(context, ports)];
   return rule.peers.flatMap((peer) => {
     if (peer.pods !== undefined) return atPods(context, peer.pods, ports);
-    return atPrefixes(peer, peer.networks ?? nodePrefixes(context.facts, peer), ports);
+    const prefixes = peer.networks ?? nodePrefixes(context.facts, peer);
+    return [...atPrefixes(peer, prefixes, ports), ...namedAt(context, ports, prefixes)];
   });
 }
 

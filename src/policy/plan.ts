@@ -67,22 +67,28 @@ interface Lists {
 function listsOf(facts: Facts, attachment: Attachment): Lists {
   const pod = knownPod(facts, attachment);
   if (pod === undefined) return { input: [closedFilter], output: [closedFilter], problems: [] };
-  const egress = policyList(facts, attachment, pod, 'Egress').filters;
-  const ingress = policyList(facts, attachment, pod, 'Ingress').filters;
+  const node = facts.config.get('config')?.nodeName ?? '';
+  const end = { pod, node, addresses: attachment.ips };
+  const egress = policyList(facts, end, 'Egress').filters;
+  const ingress = policyList(facts, end, 'Ingress').filters;
   // Behind a gate packets arrive as they were sent, so nothing is said about their flows here.
   const isGated = gatesOf(facts, attachment).length > 0;
   return { input: isGated ? [permitAll] : egress, output: ingress, problems: [] };
 }
 
-/** What a pod whose policies are known may receive or send, as filters. */
-export function policyList(
-  facts: Facts,
-  { ips: addresses }: Pick<Attachment, 'ips'>,
-  pod: Pod,
-  direction: Direction,
-): List {
+/** A pod whose policies are known, as one end of a flow. */
+export interface End {
+  readonly pod: Pod;
+  /** Where it runs. */
+  readonly node: string;
+  readonly addresses: readonly Ip[];
+}
+
+/** What a pod may receive or send, as filters. */
+export function policyList(facts: Facts, end: End, direction: Direction): List {
+  const { pod, addresses, node } = end;
   const clauses = programOf({ facts, pod, direction, addresses });
-  const before = direction === 'Ingress' ? [nodeFilter(nodeAddresses(facts, pod.node))] : [];
+  const before = direction === 'Ingress' ? [nodeFilter(nodeAddresses(facts, node))] : [];
   return listOf(clauses, direction, before);
 }
 
