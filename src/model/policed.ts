@@ -30,9 +30,15 @@ const needed: readonly FactKind[] = ['policies', 'clusterPolicies', 'pods', 'nam
 export function knownPod(facts: Facts, attachment: Attachment): Pod | undefined {
   if (!needed.every((kind) => facts.complete.has(kind))) return undefined;
   const pod = facts.pods.get(attachment.pod);
-  // A pod of the same name may have been here before: what its policies were says nothing.
-  const isOther = attachment.podUid !== '' && pod !== undefined && pod.uid !== attachment.podUid;
-  return isOther ? undefined : pod;
+  // A pod of the same name may have been here before: its labels say nothing about this one.
+  return pod === undefined || attachment.podUid === '' || uidsOf(pod).includes(attachment.podUid)
+    ? pod
+    : undefined;
+}
+
+/** A static pod has a UID of its own, which its object in the cluster names (kubelet, mirror pods). */
+function uidsOf({ uid, annotations }: Pod): readonly (string | undefined)[] {
+  return [uid, annotations['kubernetes.io/config.mirror']];
 }
 
 /** Whether policies say anything about a pod, be it only that nothing is known yet. */
