@@ -9,17 +9,19 @@ import {
 import type { Bucket, Member } from '../../src/model/selections.ts';
 import { pod } from '../facts.ts';
 
-/** In blocks of 32 addresses. */
-function memberOf(family: Family, number: number): Member {
-  const [block, host] = [number >> 5, (number & 31) + 1];
-  const address = family === 4 ? `10.244.${block}.${host}` : `fd00::${block}:${host}`;
+/** In blocks of `width` addresses. */
+function memberOf(family: Family, number: number, width: number): Member {
+  const [block, host] = [Math.floor(number / width), (number % width) + 1];
+  const address = family === 4 ? `10.244.${block}.${host}` : `fd00::${block}:${host.toString(16)}`;
   return { ip: ip(address), pod: pod(`d/p${number}`) };
 }
 
-const members = { 4: membersOf(4), 6: membersOf(6) };
+const members = { 4: membersOf(4, 32), 6: membersOf(6, 32) };
+/** Few blocks, so that some stay alone when the number of buckets changes. */
+const crowded = { 4: membersOf(4, 70), 6: membersOf(6, 70) };
 
-function membersOf(family: Family): readonly Member[] {
-  return Array.from({ length: 400 }, (_, number) => memberOf(family, number));
+function membersOf(family: Family, width: number): readonly Member[] {
+  return Array.from({ length: 400 }, (_, number) => memberOf(family, number, width));
 }
 
 function bucketsOf({ buckets }: Partition): Bucket[] {
@@ -29,17 +31,22 @@ function bucketsOf({ buckets }: Partition): Bucket[] {
 const pick = fc.oneof(
   fc.uniqueArray(fc.nat(399), { maxLength: 4 }),
   fc.uniqueArray(fc.nat(399), { maxLength: 200, size: 'max' }),
+  // A run of neighbours: whole blocks come and go.
+  fc
+    .tuple(fc.nat(399), fc.integer({ min: 1, max: 150 }))
+    .map(([from, count]) => Array.from({ length: count }, (_, i) => (from + i) % 400)),
 );
 
 describe('the buckets of a selection', () => {
   for (const family of [4, 6] as const) {
     it(`follow from the members alone, and stay while theirs stay, IPv${family}`, () => {
       fc.assert(
-        fc.property(fc.array(pick, { maxLength: 8 }), (steps) => {
+        fc.property(fc.array(pick, { maxLength: 12, size: 'max' }), fc.boolean(), (steps, few) => {
           let partition = emptyPartition(family);
           let held: ReadonlySet<Member> = new Set();
           for (const step of steps) {
-            const picked = step.flatMap((number) => members[family][number] ?? []);
+            const all = few ? crowded : members;
+            const picked = step.flatMap((number) => all[family][number] ?? []);
             const removed = picked.filter((member) => held.has(member));
             const added = picked.filter((member) => !held.has(member));
             const before = bucketsOf(partition);
@@ -85,6 +92,21 @@ describe('the buckets of a selection', () => {
       assert.ok(bucketsOf(partition).length > 3, 'blocks are spread');
     });
   }
+
+  it('that are full stay when one more address needs a second bucket, and when it goes', () => {
+    // One block, which is never divided.
+    const full = crowded[4].slice(0, 64);
+    const one = changePartition(emptyPartition(4), [], full);
+    const apart = crowded[4].slice(70).filter((other) => {
+      const two = changePartition(one, [], [other]);
+      const back = changePartition(two, [other], []);
+      if (bucketsOf(two).length === 1) return false;
+      assert.ok(two.buckets.includes(one.buckets[0]));
+      assert.ok(back.buckets.length === 1 && back.buckets[0] === one.buckets[0]);
+      return true;
+    });
+    assert.ok(apart.length > 0);
+  });
 
   it('of a /120 do not depend on how an address is written', () => {
     // The text is 2001:0:0:1:1::, but 2001::1:1:0:0:5: one block all the same.
