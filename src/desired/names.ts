@@ -10,6 +10,10 @@ export function podInterfaceName(hostInterface: string): string {
   return `pod-${hostInterface}`;
 }
 
+export function isPodInterface(name: string): boolean {
+  return name.startsWith('pod-');
+}
+
 /** The kind is in the name: while one tunnel takes another's place, there are both. */
 export function tunnelName(kind: TunnelRow['kind'], remote: Ip): string {
   return `${kind}-${remote}`;

@@ -12,6 +12,8 @@ export interface Handles {
   readonly affine: Set<string>;
   /** Indices of VPP's ACLs by the names of filters. */
   readonly filters: Map<string, number>;
+  /** Interfaces that have filters in VPP. */
+  readonly filtered: Set<InterfaceName>;
   setInterface(name: InterfaceName, swIfIndex: number): void;
   removeInterface(name: InterfaceName): void;
   clearInterfaces(): void;
@@ -29,14 +31,25 @@ export class WaitingForInterface extends Error {
   }
 }
 
+/** A link of which nothing may be let through unfiltered. */
+export class WaitingForFilters extends Error {
+  override readonly name = 'WaitingForFilters';
+
+  constructor(interfaceName: InterfaceName) {
+    super(`waiting for the filters of ${interfaceName}`);
+  }
+}
+
 export function createHandles(): Handles {
   const interfaces = new Map<InterfaceName, number>();
   const names = new Map<number, InterfaceName>();
+  const filtered = new Set<InterfaceName>();
   return {
     interfaces,
     translations: new Map(),
     affine: new Set(),
     filters: new Map(),
+    filtered,
     setInterface(name, swIfIndex) {
       interfaces.set(name, swIfIndex);
       names.set(swIfIndex, name);
@@ -44,6 +57,7 @@ export function createHandles(): Handles {
     removeInterface(name) {
       const swIfIndex = interfaces.get(name);
       interfaces.delete(name);
+      filtered.delete(name);
       if (swIfIndex !== undefined && names.get(swIfIndex) === name) names.delete(swIfIndex);
     },
     clearInterfaces() {

@@ -41,9 +41,11 @@ export const filterListParts: VppDriverParts<FilterListRow> = {
   async dump(session) {
     const names = new Map([...session.handles.filters].map(([name, index]) => [index, name]));
     const lists = await session.connection.dump('acl_interface_list_dump', { sw_if_index: none });
+    session.handles.filtered.clear();
     return lists.flatMap((list) => {
       const name = session.handles.nameOf(list.sw_if_index);
       if (name === undefined || list.acls.length === 0) return [];
+      session.handles.filtered.add(name);
       const acls = list.acls.map((index) => names.get(index) ?? '?');
       const [input, output] = [acls.slice(0, list.n_input), acls.slice(list.n_input)];
       return [{ key: name, row: { interface: name, input, output } }];
@@ -58,9 +60,11 @@ export const filterListParts: VppDriverParts<FilterListRow> = {
       });
     const lists = { input: numbers(row.input), output: numbers(row.output) };
     await writeLists(session, session.handles.need(row.interface), lists);
+    session.handles.filtered.add(row.interface);
   },
   async remove(session, name) {
     const swIfIndex = session.handles.interfaces.get(name);
+    session.handles.filtered.delete(name);
     if (swIfIndex !== undefined) await writeLists(session, swIfIndex, { input: [], output: [] });
   },
 };

@@ -3,7 +3,7 @@ import { af_packet_flags, af_packet_mode } from '../../../native/vpp-api/catalog
 import { if_status_flags } from '../../../native/vpp-api/catalogue/interface-types.ts';
 import { tap_flags } from '../../../native/vpp-api/catalogue/tapv2.ts';
 import { VppError } from '../../../native/vpp-api/errors.ts';
-import { isTunnelName } from '../../desired/names.ts';
+import { isPodInterface, isTunnelName } from '../../desired/names.ts';
 import type {
   AfPacketRow,
   InterfaceRow,
@@ -13,6 +13,7 @@ import type {
 } from '../../desired/rows.ts';
 import { tables } from '../../desired/tables.ts';
 import type { Held } from '../../reconcile/driver.ts';
+import { WaitingForFilters } from '../handles.ts';
 import {
   interfaceAlreadyExists,
   none,
@@ -110,6 +111,9 @@ function stateParts(isOurs: (name: string) => boolean): VppDriverParts<LinkState
       });
     },
     async put(session, row) {
+      // NP-19: no packet of a pod comes or goes before its filters are there.
+      const isOpen = isPodInterface(row.interface) && !session.handles.filtered.has(row.interface);
+      if (row.up && isOpen) throw new WaitingForFilters(row.interface);
       await setLink(session, row.interface, row.up);
     },
     async remove(session, name) {
