@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { createStore } from '../../src/model/store.ts';
 import { cluster } from './arbitraries.ts';
 import { commitsOf, history } from './histories.ts';
-import { packetOf, picks } from './picks.ts';
+import { packetsOf, picks } from './picks.ts';
 import { type Cluster, directionVerdict } from './reference.ts';
 
 describe('random clusters', () => {
@@ -25,7 +25,7 @@ describe('random clusters', () => {
     const seen = { allowed: 0, denied: 0, byPolicies: 0, byClusterPolicies: 0, asked: 0 };
     const sample = fc.sample(fc.tuple(cluster, picks(10)), { numRuns: 500, seed: 7 });
     for (const [one, all] of sample)
-      for (const packet of all.map((pick) => packetOf(one, pick)))
+      for (const packet of all.map((pick) => packetsOf(one)(pick)))
         for (const pod of one.pods.filter(({ ips }) => ips.includes(packet.to))) {
           const ask = (given: Partial<Cluster>) =>
             directionVerdict({ ...one, ...given }, pod, 'Ingress', packet);

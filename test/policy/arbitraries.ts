@@ -174,8 +174,17 @@ const port: fc.Arbitrary<PolicyPort> = fc.oneof(
 );
 
 const few = { maxLength: 2 };
+
+/** One or two, and sometimes none, which means all of them. */
+function some<T>(one: fc.Arbitrary<T>): fc.Arbitrary<readonly T[]> {
+  return fc.oneof(
+    { weight: 4, arbitrary: fc.array(one, { minLength: 1, ...few }) },
+    { weight: 1, arbitrary: fc.constant([]) },
+  );
+}
+
 const rules: fc.Arbitrary<readonly PolicyRule[]> = fc.array(
-  fc.record({ peers: fc.array(peer, few), ports: fc.array(port, few) }),
+  fc.record({ peers: some(peer), ports: fc.oneof(fc.constant([]), some(port)) }),
   few,
 );
 
@@ -212,18 +221,26 @@ const anyPeer: fc.Arbitrary<ClusterPeer> = fc.oneof(
   labelSelector.map((nodes) => ({ nodes })),
 );
 
-/** The API wants a peer; a rule without one is what became of a rule that could not be read. */
+/**
+ * As the API lets them be: names of ports only where all peers are pods. A rule without a peer is
+ * what became of one that could not be read: for everybody and everything.
+ */
 function clusterRules(peers: fc.Arbitrary<ClusterPeer>): fc.Arbitrary<readonly ClusterRule[]> {
   const action = fc.constantFrom('Accept' as const, 'Deny' as const, 'Pass' as const);
-  return fc.array(
-    fc.record({
+  const one = fc
+    .record({
       name: fc.constant(''),
       action,
-      peers: fc.array(peers, few),
-      ports: fc.array(clusterPort, few),
-    }),
-    { maxLength: 3 },
-  );
+      peers: some(peers),
+      ports: fc.oneof(fc.constant([]), some(clusterPort)),
+    })
+    .map((given): ClusterRule => {
+      const isOfPods = given.peers.every(({ pods }) => pods !== undefined);
+      if (given.peers.length === 0) return { ...given, ports: [] };
+      if (isOfPods) return given;
+      return { ...given, ports: given.ports.filter((each) => typeof each.port !== 'string') };
+    });
+  return fc.array(one, { maxLength: 3 });
 }
 
 function clusterPolicyOf(number: number): fc.Arbitrary<ClusterNetworkPolicy> {

@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict';
-import ipaddr from 'ipaddr.js';
-import type { Ip } from '../../src/core/ip.ts';
+import { type Ip, prefixContains } from '../../src/core/ip.ts';
 import type { Desired } from '../../src/desired/desired.ts';
 import type { FilterListRow, FilterRow, FilterRule } from '../../src/desired/rows.ts';
 import type { Packet } from './reference.ts';
@@ -48,15 +47,9 @@ export function runFilters(
 function matchesRule(rule: FilterRule, frame: Frame): boolean {
   const [first, last] = rule.ports ?? [0, 65535];
   return (
-    isInside(rule.source, frame.from) &&
-    isInside(rule.destination, frame.to) &&
+    prefixContains(rule.source, frame.from) &&
+    prefixContains(rule.destination, frame.to) &&
     (rule.protocol === 'any' ||
       (rule.protocol === frame.protocol && first <= frame.port && frame.port <= last))
   );
-}
-
-function isInside(range: string, address: Ip): boolean {
-  const [network, length] = ipaddr.parseCIDR(range);
-  const one = ipaddr.parse(address);
-  return one.kind() === network.kind() && one.match(network, length);
 }

@@ -10,7 +10,7 @@ import { attachment, config, uplink } from '../facts.ts';
 import { cluster, crowd, podAddresses } from './arbitraries.ts';
 import { type Commit, commitsOf, history } from './histories.ts';
 import { type Frame, frameOf, runFilters } from './interpreter.ts';
-import { type Pick, packetAt, picks } from './picks.ts';
+import { type Pick, packetsOf, picks } from './picks.ts';
 import { type Cluster, directionVerdict, type Packet } from './reference.ts';
 
 /** More for a search: POLICY_LAW_RUNS=20000. */
@@ -86,13 +86,14 @@ interface Meeting {
 }
 
 function* meetings(one: Cluster, all: readonly Pick[]): Generator<Meeting> {
+  const packetOf = packetsOf(one);
   for (const before of localPods(one)) {
     const { ips } = attachmentOf(before);
     const pod = { ...before, ips };
     const known = { ...one, pods: one.pods.map((each) => (each === before ? pod : each)) };
     for (const pick of all)
       for (const own of ips) {
-        const packet = packetAt(one, own, pick);
+        const packet = packetOf(pick, own);
         // Whether a pod is its own peer before its address is known is left open.
         if (before.ips.length === 0 && packet.from === packet.to) continue;
         for (const direction of ['Ingress', 'Egress'] as const)

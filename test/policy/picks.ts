@@ -37,22 +37,28 @@ export const picks = (count: number): fc.Arbitrary<readonly Pick[]> =>
     { minLength: count, maxLength: count },
   );
 
-/** From or to some pod of the cluster. */
-export function packetOf(cluster: Cluster, pick: Pick): Packet {
+/**
+ * Makes picks packets of the cluster: from or to an address, by default of some pod; the other end
+ * and the port are at the edge of what some object says.
+ */
+export function packetsOf(cluster: Cluster): (pick: Pick, own?: Ip) => Packet {
   const pods = cluster.pods.flatMap((one) => (one.hostNetwork ? [] : one.ips));
-  return packetAt(cluster, pods.length === 0 ? ip('10.244.1.3') : choose(pods, pick.pod), pick);
-}
-
-/** From or to an address: the other end and the port are at the edge of what some object says. */
-export function packetAt(cluster: Cluster, own: Ip, pick: Pick): Packet {
-  const peers = addressesOf(cluster).filter((one) => familyOf(one) === familyOf(own));
-  const other = choose(peers, pick.peer);
-  const hasPorts = typeof pick.protocol === 'string' && pick.protocol !== 'ICMP';
-  return {
-    from: pick.isSent ? own : other,
-    to: pick.isSent ? other : own,
-    protocol: pick.protocol,
-    port: hasPorts ? choose(portsOf(cluster), pick.port) : 0,
+  const peers = addressesOf(cluster);
+  const ports = portsOf(cluster);
+  return (pick, given) => {
+    const own = given ?? (pods.length === 0 ? ip('10.244.1.3') : choose(pods, pick.pod));
+    const family = familyOf(own);
+    const other = choose(
+      peers.filter((one) => familyOf(one) === family),
+      pick.peer,
+    );
+    const hasPorts = typeof pick.protocol === 'string' && pick.protocol !== 'ICMP';
+    return {
+      from: pick.isSent ? own : other,
+      to: pick.isSent ? other : own,
+      protocol: pick.protocol,
+      port: hasPorts ? choose(ports, pick.port) : 0,
+    };
   };
 }
 
