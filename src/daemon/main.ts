@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import { loadConfig } from '../config/watch.ts';
 import { realClock as clock } from '../core/clock.ts';
 import { errorText } from '../core/error-text.ts';
@@ -131,6 +132,8 @@ function targetsOf(
 /** The signal of the first SIGTERM or SIGINT. */
 function terminationSignal(): AbortSignal {
   const stop = new AbortController();
+  // All parts listen, and calls under way do: that is no leak.
+  setMaxListeners(0, stop.signal);
   for (const name of ['SIGTERM', 'SIGINT'] as const)
     process.once(name, () => stop.abort(new Error(name)));
   return stop.signal;
