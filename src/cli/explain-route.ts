@@ -7,10 +7,7 @@ import type {
 } from '../core/control-routing.ts';
 import type { Column } from './columns.ts';
 import { formatDuration } from './columns.ts';
-import { formatItems } from './format.ts';
-
-/** Lines of one list that people read; `-o json` has all. */
-const linesShown = 100;
+import { listed } from './format.ts';
 
 const nextHopColumns: readonly Column<NextHopView>[] = [
   { title: 'NEXT HOP', cell: (one) => one.nextHop },
@@ -68,11 +65,4 @@ function serviceLines(one: AnnouncedServiceView): string[] {
     ...listed(one.neighbours, hearerColumns),
     ...listed(one.withheld, withheldColumns),
   ];
-}
-
-function listed<Item>(items: readonly Item[], columns: readonly Column<Item>[]): string[] {
-  if (items.length === 0) return [];
-  const more = items.length - linesShown;
-  const text = formatItems(items.slice(0, linesShown), columns, 'text').trimEnd();
-  return ['', text, ...(more > 0 ? [`and ${more} more: -o json shows all`] : [])];
 }

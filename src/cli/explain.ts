@@ -1,7 +1,7 @@
 import type { EndpointView, ExplainedFrontend, ServiceExplanation } from '../core/control-api.ts';
 import type { Column } from './columns.ts';
 import { errorColumns } from './columns.ts';
-import { formatItems } from './format.ts';
+import { formatItems, listed } from './format.ts';
 
 const frontendColumns: readonly Column<ExplainedFrontend>[] = [
   { title: 'FRONTEND', cell: (one) => one.frontend },
@@ -14,9 +14,6 @@ const frontendColumns: readonly Column<ExplainedFrontend>[] = [
   { title: 'OPEN', cell: (one) => String(one.openSessions) },
   { title: 'NOTE', cell: (one) => one.note },
 ];
-
-/** Lines of one list that people read; `-o json` has all. */
-const linesShown = 100;
 
 const endpointColumns: readonly Column<EndpointView>[] = [
   { title: 'ENDPOINT', cell: (one) => one.address },
@@ -50,16 +47,11 @@ function sessionLines(frontends: readonly ExplainedFrontend[]): string[] {
   const lines = frontends.flatMap(({ frontend, sessionsByBackend }) =>
     sessionsByBackend.map(({ backend, sessions }) => ({ frontend, backend, sessions })),
   );
-  if (lines.length === 0) return [];
-  return ['', formatItems(lines.slice(0, linesShown), sessionColumns, 'text').trimEnd()];
+  return listed(lines, sessionColumns);
 }
 
 function endpointLines(endpoints: readonly EndpointView[]): string[] {
-  if (endpoints.length === 0) return ['no endpoints'];
-  const shown = endpoints.slice(0, linesShown);
-  const more = endpoints.length - shown.length;
-  const text = formatItems(shown, endpointColumns, 'text').trimEnd();
-  return ['', text, ...(more > 0 ? [`and ${more} more: -o json shows all`] : [])];
+  return endpoints.length === 0 ? ['no endpoints'] : listed(endpoints, endpointColumns);
 }
 
 /** An explanation as text: the verdict first, then every port with its tables. */

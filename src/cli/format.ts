@@ -22,6 +22,17 @@ export function formatItems<Item>(
   return align([titles, ...lines].map((line) => used.map((i) => line[i] ?? '')));
 }
 
+/** Lines of one list that people read; `-o json` has all. */
+const linesShown = 100;
+
+/** A list as a part of a longer text, after an empty line; nothing when there are no items. */
+export function listed<Item>(items: readonly Item[], columns: readonly Column<Item>[]): string[] {
+  if (items.length === 0) return [];
+  const more = items.length - linesShown;
+  const text = formatItems(items.slice(0, linesShown), columns, 'text').trimEnd();
+  return ['', text, ...(more > 0 ? [`and ${more} more: -o json shows all`] : [])];
+}
+
 export function formatValue(value: unknown, output: 'json' | 'yaml'): string {
   return output === 'json' ? `${JSON.stringify(value, undefined, 2)}\n` : stringify(value);
 }

@@ -10,10 +10,7 @@ import type {
 import { errorText } from '../core/error-text.ts';
 import { ask, exitCodes } from './ask.ts';
 import { type Column, errorColumns } from './columns.ts';
-import { formatItems, formatValue, type Output } from './format.ts';
-
-/** Lines of one list that people read; `-o json` has all. */
-const linesShown = 100;
+import { formatItems, formatValue, listed, type Output } from './format.ts';
 
 /** What `kvr lint` prints, and its exit code. */
 export interface Linted {
@@ -140,11 +137,4 @@ function counted(count: number, one: string, many = `${one}s`): string {
 
 function problemLines(problems: readonly ErrorView[]): string {
   return problems.length === 0 ? '' : formatItems(problems, errorColumns, 'text');
-}
-
-function listed<Item>(items: readonly Item[], columns: readonly Column<Item>[]): string[] {
-  if (items.length === 0) return [];
-  const more = items.length - linesShown;
-  const text = formatItems(items.slice(0, linesShown), columns, 'text').trimEnd();
-  return ['', text, ...(more > 0 ? [`and ${more} more: -o json shows all`] : [])];
 }
