@@ -35,6 +35,7 @@ const endpointsPerSlice = 100;
 const managedBy = 'endpointslice-controller.k8s.io';
 const serviceLabel = 'kubernetes.io/service-name';
 const managerLabel = 'endpointslice.kubernetes.io/managed-by';
+const zoneLabel = 'topology.kubernetes.io/zone';
 const headlessLabel = 'service.kubernetes.io/headless';
 const triggerAnnotation = 'endpoints.kubernetes.io/last-change-trigger-time';
 
@@ -85,8 +86,7 @@ export function createEndpointSlices(api: Api, clock: Clock): EndpointSlices {
     const selected = [...(index.podsOf.get(pairsOf(service, selector)[0] ?? '') ?? [])]
       .flatMap((podKey) => storage.get(pods, podKey) ?? [])
       .filter((pod) => matchesLabels(selector, pod.metadata.labels));
-    const zoneOf = (node: string) =>
-      storage.get(nodes, node)?.metadata.labels?.['topology.kubernetes.io/zone'];
+    const zoneOf = (node: string) => storage.get(nodes, node)?.metadata.labels?.[zoneLabel];
     const groups = planGroups(service, selected, zoneOf);
     for (const write of planWrites(service, groups, existing)) applyWrite(api, write, clock);
   }
@@ -293,8 +293,7 @@ function podIps(pod: KubeObject): readonly string[] {
 }
 
 function isSameZone(change: Change): boolean {
-  const zone = (node: KubeObject | undefined) =>
-    node?.metadata.labels?.['topology.kubernetes.io/zone'];
+  const zone = (node: KubeObject | undefined) => node?.metadata.labels?.[zoneLabel];
   return change.type !== 'DELETED' && zone(change.object) === zone(change.previous);
 }
 

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { addressBits, familyOf, parsePrefix } from '../core/ip.ts';
-import { type BgpPeerConfig, noBfd, type PrefixFilter } from '../model/bgp-config.ts';
+import { type BgpPeerConfig, bfdBounds, noBfd, type PrefixFilter } from '../model/bgp-config.ts';
 import {
   absolutePath,
   address,
@@ -77,15 +77,15 @@ const peerAdvertise = z
   })
   .prefault({});
 
-/** VPP counts in milliseconds; below ten a busy machine alone brings sessions down. */
-const bfdIntervalMs = z.int().min(10).max(60_000);
+const between = ([min, max]: readonly [number, number]) => z.int().min(min).max(max);
+const bfdIntervalMs = between(bfdBounds.intervalMs);
 
 const bfd = z
   .strictObject({
     enabled: z.boolean().default(noBfd.enabled),
     minTxMs: bfdIntervalMs.default(noBfd.minTxMs),
     minRxMs: bfdIntervalMs.default(noBfd.minRxMs),
-    multiplier: z.int().min(1).max(255).default(noBfd.multiplier),
+    multiplier: between(bfdBounds.multiplier).default(noBfd.multiplier),
   })
   .prefault({});
 
@@ -102,7 +102,7 @@ const passwordKey = z
 
 const empty = z.literal('');
 
-/** One entry of `bgp.peers`, or of a Node's annotation. A bad one is left out, alone. */
+/** One entry of `bgp.peers`. A bad one is left out, alone. */
 export const peerSchema = z
   .strictObject({
     name: peerName,

@@ -3,7 +3,9 @@ import { parseCommunity } from '../core/community.ts';
 import { type Ip, type Prefix, parseIp, parsePrefix } from '../core/ip.ts';
 import { type Parsed, parsed, rejected } from '../core/parsed.ts';
 import type { Problem } from '../core/problem.ts';
-import { type BfdConfig, noBfd } from './bgp-config.ts';
+import { type AnnotationReader, annotationReader, parseList, parseNumber } from './annotations.ts';
+import { type BfdConfig, bfdBounds, noBfd } from './bgp-config.ts';
+import type { Config } from './config.ts';
 import type { Node } from './facts.ts';
 
 /**
@@ -57,20 +59,14 @@ export function nodeBgp(node: Node): NodeBgp {
   return found;
 }
 
+/** The AS of a node; the configured one when its Node is unknown or says nothing. */
+export function asnOf(config: Config, node: Node | undefined): number {
+  return (node === undefined ? undefined : nodeBgp(node).asn) ?? config.bgp.asn;
+}
+
 function readNode(node: Node): NodeBgp {
   const problems: Problem[] = [];
-  const read = <T>(name: string, parse: (text: string) => Parsed<T>): T | undefined => {
-    const text = node.annotations[`${front}${name}`];
-    if (text === undefined) return undefined;
-    const result = parse(text.trim());
-    if (result.ok) return result.value;
-    problems.push({
-      object: `Node/${node.key}`,
-      field: `metadata.annotations[${front}${name}]`,
-      reason: `${result.problem}; it is not used`,
-    });
-    return undefined;
-  };
+  const read = annotationReader(`Node/${node.key}`, node.annotations, problems, front);
   const prependAs = read('path-prepend.as', parseAsn);
   const times = read('path-prepend.repeat-n', (text) => parseNumber(text, 0, 255));
   return {
@@ -89,10 +85,8 @@ function readNode(node: Node): NodeBgp {
   };
 }
 
-type Read = <T>(name: string, parse: (text: string) => Parsed<T>) => T | undefined;
-
 /** Each entry stands for itself: a bad one is left out. */
-function readPeers(node: Node, read: Read, problems: Problem[]): readonly NodePeer[] {
+function readPeers(node: Node, read: AnnotationReader, problems: Problem[]): readonly NodePeer[] {
   const name = node.annotations[`${front}peers`] === undefined ? 'peer.ips' : 'peers';
   const entries = name === 'peers' ? read('peers', parsePeerList) : readPeerColumns(read);
   return (entries ?? []).flatMap((entry, index) => {
@@ -121,7 +115,7 @@ function parsePeerList(text: string): Parsed<readonly unknown[]> {
 }
 
 /** `peer.ips: 192.0.2.1,192.0.2.2` with columns of equal length beside it. */
-function readPeerColumns(read: Read): readonly unknown[] | undefined {
+function readPeerColumns(read: AnnotationReader): readonly unknown[] | undefined {
   const column = (name: string) => read(name, (text) => parseList(text, parsed<string>));
   const ips = column('peer.ips');
   if (ips === undefined) return undefined;
@@ -184,7 +178,7 @@ function readBfd(value: unknown): Parsed<BfdConfig> {
   if (typeof (fields.enabled ?? false) !== 'boolean')
     return rejected('enabled is neither true nor false');
   const numbers: number[] = [];
-  for (const [name, min, max, otherwise] of bfdNumbers) {
+  for (const [name, [min, max], otherwise] of bfdNumbers) {
     const read = parseNumber(String(fields[name] ?? otherwise), min, max);
     if (!read.ok) return rejected(`${name} ${read.problem}`);
     numbers.push(read.value);
@@ -193,19 +187,12 @@ function readBfd(value: unknown): Parsed<BfdConfig> {
   return parsed({ enabled: fields.enabled === true, minRxMs, minTxMs, multiplier });
 }
 
-/** Name, bounds and default; the bounds are those of the configuration file. */
+/** Name, bounds and default, as in the configuration file. */
 const bfdNumbers = [
-  ['required_min_rx_interval', 10, 60_000, noBfd.minRxMs],
-  ['desired_min_tx_interval', 10, 60_000, noBfd.minTxMs],
-  ['detection_multiplier', 1, 255, noBfd.multiplier],
+  ['required_min_rx_interval', bfdBounds.intervalMs, noBfd.minRxMs],
+  ['desired_min_tx_interval', bfdBounds.intervalMs, noBfd.minTxMs],
+  ['detection_multiplier', bfdBounds.multiplier, noBfd.multiplier],
 ] as const;
-
-function parseNumber(text: string, min: number, max: number): Parsed<number> {
-  const value = /^\d{1,10}$/.test(text) ? Number(text) : Number.NaN;
-  return value >= min && value <= max
-    ? parsed(value)
-    : rejected(`${JSON.stringify(text)} is no number from ${min} to ${max}`);
-}
 
 function parseAsn(text: string): Parsed<number> {
   return parseNumber(text, 1, 4_294_967_294);
@@ -236,24 +223,4 @@ function ipField(text: string): Parsed<Ip> {
   return value === undefined
     ? rejected(`${JSON.stringify(text)} is no IP address`)
     : parsed<Ip>(value);
-}
-
-/** Entries of a list in an annotation. */
-const listMax = 32;
-
-/** `a,b, c`: all or nothing. */
-export function parseList<T>(
-  text: string,
-  parse: (text: string) => Parsed<T>,
-): Parsed<readonly T[]> {
-  const parts = text.split(',').map((one) => one.trim());
-  if (parts.length > listMax) return rejected(`more than ${listMax} entries`);
-  const values: T[] = [];
-  for (const part of parts) {
-    if (part === '') continue;
-    const value = parse(part);
-    if (!value.ok) return value;
-    values.push(value.value);
-  }
-  return values.length === 0 ? rejected('it is empty') : parsed<readonly T[]>(values);
 }

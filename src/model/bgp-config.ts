@@ -59,6 +59,9 @@ export interface BfdConfig {
 
 export const noBfd: BfdConfig = { enabled: false, minTxMs: 300, minRxMs: 300, multiplier: 3 };
 
+/** VPP counts in milliseconds; below ten a busy machine alone brings sessions down. */
+export const bfdBounds = { intervalMs: [10, 60_000], multiplier: [1, 255] } as const;
+
 /** A neighbour that is no node of the mesh. */
 export interface BgpPeerConfig {
   readonly name: string;

@@ -14,7 +14,8 @@ import type { Node } from './facts.ts';
  */
 export type NodePart = 'way' | 'role' | 'neighbours' | 'pods' | 'zone';
 
-const zoneLabel = 'topology.kubernetes.io/zone';
+/** Well-known label of a Node: where it stands. */
+export const zoneLabel = 'topology.kubernetes.io/zone';
 
 /** What each part is made of. */
 const read: { readonly [P in NodePart]: (node: Node) => unknown } = {

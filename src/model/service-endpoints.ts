@@ -1,12 +1,13 @@
 import { compareText } from '../core/ip.ts';
 import type { Place } from './endpoints.ts';
 import type { Endpoint, EndpointSlice, Service, ServicePort } from './facts.ts';
+import { zoneLabel } from './node-parts.ts';
 import type { Facts } from './store.ts';
 
 /** This node, as endpoint choice sees it. */
 export function placeOf(facts: Facts): Place {
   const node = facts.config.get('config')?.nodeName ?? '';
-  return { node, zone: facts.nodes.get(node)?.labels['topology.kubernetes.io/zone'] ?? '' };
+  return { node, zone: facts.nodes.get(node)?.labels[zoneLabel] ?? '' };
 }
 
 /** An endpoint's port number, as its slice gives it (KP-05). */

@@ -14,7 +14,8 @@ import { peerMarker, servicesMarker } from '../desired/markers.ts';
 import { uplinkName } from '../desired/names.ts';
 import { emptyPlan, type Planner } from '../desired/plan.ts';
 import type { BgpPathRow } from '../desired/rows.ts';
-import { nodeBgp, parseList } from '../model/bgp-annotations.ts';
+import { annotationReader, parseList, parseNumber } from '../model/annotations.ts';
+import { asnOf } from '../model/bgp-annotations.ts';
 import type { AdvertiseConfig } from '../model/bgp-config.ts';
 import type { Config } from '../model/config.ts';
 import { usableEndpoints } from '../model/endpoints.ts';
@@ -107,19 +108,7 @@ function hasNoWish(advertise: AdvertiseConfig, { annotations }: Service): boolea
 function readWishes(facts: Facts, config: Config, service: Service): Wishes {
   const problems: Problem[] = [];
   const { annotations } = service;
-  const read = <T>(name: string, parse: (text: string) => Parsed<T>): T | undefined => {
-    const text = annotations[name];
-    if (text === undefined) return undefined;
-    const result = parse(text.trim());
-    if (result.ok) return result.value;
-    const reason = `${result.problem}; the annotation is not used`;
-    problems.push({
-      object: `Service/${service.key}`,
-      field: `metadata.annotations[${name}]`,
-      reason,
-    });
-    return undefined;
-  };
+  const read = annotationReader(`Service/${service.key}`, annotations, problems);
   const { advertise } = config.bgp;
   const selected = hasLabels(service.labels, advertise.serviceSelector);
   const kinds = new Map<AddressKind, string>();
@@ -158,10 +147,7 @@ function parseFlag(text: string): Parsed<boolean> {
 }
 
 function parseU32(text: string): Parsed<number> {
-  const value = /^\d{1,10}$/.test(text) ? Number(text) : Number.NaN;
-  return value <= 4_294_967_295
-    ? parsed(value)
-    : rejected(`${JSON.stringify(text)} is no number from 0 to 4294967295`);
+  return parseNumber(text, 0, 0xffffffff);
 }
 
 /** A name that nobody has is a problem only when it is in no configuration at all. */
@@ -276,8 +262,7 @@ const asTrans = 23_456;
 function linkBandwidth(facts: Facts, config: Config, local: number): string[] {
   const each = config.bgp.advertise.linkBandwidth;
   if (each === 0 || local === 0) return [];
-  const self = facts.nodes.get(config.nodeName);
-  const asn = (self === undefined ? undefined : nodeBgp(self).asn) ?? config.bgp.asn;
+  const asn = asnOf(config, facts.nodes.get(config.nodeName));
   return [`lb:${asn > 0xffff ? asTrans : asn}:${Math.min(each * local, 0xffffffff)}`];
 }
 

@@ -2,7 +2,7 @@ import { familyOf, type Ip, prefixAddress } from '../core/ip.ts';
 import type { Problem } from '../core/problem.ts';
 import { peerRow } from '../desired/bgp.ts';
 import type { BfdSessionRow, BgpPeerRow, NatExclusionRow } from '../desired/rows.ts';
-import { type NodePeer, nodeBgp } from '../model/bgp-annotations.ts';
+import { asnOf, type NodePeer, nodeBgp } from '../model/bgp-annotations.ts';
 import type { BgpConfig, BgpPeerConfig, PeerAdvertiseConfig } from '../model/bgp-config.ts';
 import type { Config } from '../model/config.ts';
 import type { Node, Uplink } from '../model/facts.ts';
@@ -186,7 +186,7 @@ function localFor({ localAddress, address, range }: BgpPeerConfig, own: readonly
  * an AS. VPP is a hop between the speaker and the wire, so a neighbour on the wire needs two.
  */
 function ttlTo(config: Config, self: Node | undefined, peer: BgpPeerConfig): number {
-  const own = (self === undefined ? undefined : nodeBgp(self).asn) ?? config.bgp.asn;
+  const own = asnOf(config, self);
   // With TTL security GoBGP sends 255, and refuses to be told otherwise.
   if (peer.asn === own || peer.ttlSecurityHops > 0) return 0;
   return Math.min(255, Math.max(1, peer.multihopTtl) + 1);

@@ -4,7 +4,7 @@ import { peerRow } from '../desired/bgp.ts';
 import { uplinkName } from '../desired/names.ts';
 import { emptyPlan, type Plan, type Planner, type Rows } from '../desired/plan.ts';
 import type { BgpPeerRow } from '../desired/rows.ts';
-import { type NodeBgp, nodeBgp } from '../model/bgp-annotations.ts';
+import { asnOf, type NodeBgp, nodeBgp } from '../model/bgp-annotations.ts';
 import type { Config } from '../model/config.ts';
 import { encapsulationProblems, podMtuProblems } from '../model/encapsulation.ts';
 import type { Node, Uplink } from '../model/facts.ts';
@@ -64,8 +64,8 @@ function planSession(facts: Facts, node: Node, uplink: Uplink, config: Config): 
   const self = facts.nodes.get(config.nodeName);
   // Without our own Node nobody knows our AS and role.
   if (!config.bgp.enabled || !config.bgp.nodeMesh || self === undefined) return none;
-  const asn = nodeBgp(node).asn ?? config.bgp.asn;
-  if (asn !== (nodeBgp(self).asn ?? config.bgp.asn)) return none;
+  const asn = asnOf(config, node);
+  if (asn !== asnOf(config, self)) return none;
   const role = roleTowards(nodeBgp(self), nodeBgp(node));
   if (role === 'none') return none;
   const ends = endsOf(node, uplink);

@@ -12,7 +12,7 @@ import {
 } from '../core/ip.ts';
 import { everyMarker, peerMarker, podsMarker, servicesMarker } from '../desired/markers.ts';
 import type { BgpPolicyRow, BgpStatement } from '../desired/rows.ts';
-import { nodeBgp } from '../model/bgp-annotations.ts';
+import { asnOf, nodeBgp } from '../model/bgp-annotations.ts';
 import type { BgpPeerConfig, ImportConfig, PrefixFilter } from '../model/bgp-config.ts';
 import type { Config } from '../model/config.ts';
 import type { Node } from '../model/facts.ts';
@@ -188,9 +188,8 @@ function withNextHop(peer: BgpPeerConfig, statement: BgpStatement): BgpStatement
 }
 
 function prependOf({ advertise }: BgpPeerConfig, config: Config, self: Node) {
-  const own = nodeBgp(self);
-  if (advertise.prepend === 0) return own.prepend;
-  const asn = advertise.prependAsn === 0 ? (own.asn ?? config.bgp.asn) : advertise.prependAsn;
+  if (advertise.prepend === 0) return nodeBgp(self).prepend;
+  const asn = advertise.prependAsn === 0 ? asnOf(config, self) : advertise.prependAsn;
   return { asn, times: advertise.prepend };
 }
 

@@ -5,7 +5,7 @@ import { podsMarker } from '../desired/markers.ts';
 import { uplinkName } from '../desired/names.ts';
 import { emptyPlan, type Plan, type Planner } from '../desired/plan.ts';
 import type { BgpPathRow, BgpServerRow } from '../desired/rows.ts';
-import { type NodeBgp, nodeBgp } from '../model/bgp-annotations.ts';
+import { asnOf, type NodeBgp, nodeBgp } from '../model/bgp-annotations.ts';
 import type { Config } from '../model/config.ts';
 import type { Node } from '../model/facts.ts';
 import { hasChanged } from '../model/node-parts.ts';
@@ -41,7 +41,7 @@ export const speakerPlanner: Planner<Facts, ChangedKeys> = {
     if (!config.bgp.enabled) return emptyPlan;
     const addresses = uplink.addresses.map((address) => address.ip);
     const own = nodeBgp(self);
-    const server = planServer(config, own, addresses);
+    const server = planServer(config, self, addresses);
     if (server === undefined) {
       const reason = 'a node without an IPv4 address needs a router id; BGP is off';
       return { rows: {}, problems: [{ object: 'config', field: 'bgp.routerId', reason }] };
@@ -66,7 +66,7 @@ export const speakerPlanner: Planner<Facts, ChangedKeys> = {
 
 function planServer(
   config: Config,
-  own: NodeBgp,
+  self: Node,
   addresses: readonly Ip[],
 ): BgpServerRow | undefined {
   const first = addresses.find((address) => familyOf(address) === 4);
@@ -75,11 +75,12 @@ function planServer(
   // In one order: the kernel's own says nothing.
   const all = addresses.toSorted(compareText);
   const configured = config.bgp.listenAddresses.length > 0 ? config.bgp.listenAddresses : all;
+  const { listenAddresses } = nodeBgp(self);
   return {
-    asn: own.asn ?? config.bgp.asn,
+    asn: asnOf(config, self),
     routerId,
     port: config.bgp.port,
-    listenAddresses: own.listenAddresses.length > 0 ? own.listenAddresses : configured,
+    listenAddresses: listenAddresses.length > 0 ? listenAddresses : configured,
   };
 }
 
