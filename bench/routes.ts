@@ -6,13 +6,12 @@ import { ip, prefix } from '../src/core/ip.ts';
 import { startLoop } from '../src/daemon/loop.ts';
 import { peerRow } from '../src/desired/bgp.ts';
 import type { BgpPeerRow } from '../src/desired/rows.ts';
-import type { Config } from '../src/model/config.ts';
-import type { Uplink } from '../src/model/facts.ts';
 import { createStore, factKinds } from '../src/model/store.ts';
 import { createVppTarget } from '../src/vpp/target.ts';
 import { findGobgpd, startGobgpd } from '../test/bgp/gobgpd.ts';
 import { duration, type Figure, figure, median, percentile } from './figures.ts';
 import { address, openReplay, routes } from './messages.ts';
+import { benchConfig, benchUplink } from './node.ts';
 import { type Plane, startPlane } from './plane.ts';
 
 const count = 100_000;
@@ -228,28 +227,3 @@ async function benchWithdrawals(
     atMost: 1,
   });
 }
-
-const benchConfig = {
-  nodeName: 'node-0',
-  pods: { interfaceKind: 'auto', mtu: 1480, clusterCidrs: [] },
-  services: {
-    cidrs: [],
-    nodePortAddresses: [],
-    nodePortRange: [30_000, 32_767],
-    externalIpRanges: [],
-    strictSourceRanges: false,
-    drainSeconds: 60,
-  },
-  loadBalancer: { class: '', leaseNamespace: 'kube-system', pools: [] },
-  bgp: { enabled: false },
-  overlay: { mode: 'none' },
-} as unknown as Config;
-
-const benchUplink: Uplink = {
-  interface: 'bench0',
-  addresses: [{ ip: ip('192.0.2.1'), length: 24 }],
-  gateways: [],
-  mtu: 1500,
-  mac: '02:00:00:00:00:09',
-  hostLink: { vppInterface: 'bench1', vppMac: '02:00:00:00:00:0a', hostMac: '02:00:00:00:00:0b' },
-};
