@@ -5,6 +5,7 @@ import { aclAnswers } from './api/acl.ts';
 import { addressAnswers } from './api/address.ts';
 import { afPacketAnswers } from './api/af-packet.ts';
 import { bfdAnswers, describeSession } from './api/bfd.ts';
+import { captureAnswers } from './api/capture.ts';
 import { cnatAnswers } from './api/cnat.ts';
 import { type Connection, serveConnection } from './api/connection.ts';
 import { createFaults, type Faults } from './api/faults.ts';
@@ -39,6 +40,8 @@ export interface EmulatorOptions {
   readonly openLink?: LinkOpener;
   /** Accepts any host interface name; frames sent to unknown ones are lost. For replays. */
   readonly anyHostInterface?: boolean;
+  /** Where captures are written; VPP's is `/tmp`. */
+  readonly tmpDirectory?: string;
   /** Order of message ids. */
   readonly random?: () => number;
   readonly log?: (text: string) => void;
@@ -107,6 +110,7 @@ export function createEmulator(options: EmulatorOptions = {}): Emulator {
     bfd,
     openLink: ports.open,
     processId: process.pid,
+    tmpDirectory: options.tmpDirectory ?? '/tmp',
     interfaceChanged(one, deleted) {
       const flags = (one.adminUp ? 1 : 0) | (one.linkUp ? 2 : 0);
       for (const connection of connections)
@@ -184,6 +188,7 @@ function allAnswers(world: World): Answers {
     ...tunnelAnswers(world),
     ...vxlanAnswers(world),
     ...bfdAnswers(world),
+    ...captureAnswers(world),
   };
 }
 

@@ -8,6 +8,7 @@ import {
   noInterface,
 } from '../plane/interfaces.ts';
 import { formatSessions } from './bfd.ts';
+import { formatCapture } from './capture.ts';
 import { sorted } from './lookup.ts';
 import { type Answers, Retval, type World } from './world.ts';
 
@@ -153,6 +154,7 @@ function runCommand(world: World, command: string): string {
       })
       .join('');
   }
+  if (command === 'pcap trace status') return formatCapture(world);
   if (command === 'show bfd sessions') return formatSessions(world);
   if (command === 'show cnat session') return `${plane.cnat.sessions.count} flows\n`;
   return `unknown command: ${command}\n`;

@@ -36,6 +36,7 @@ export const Retval = {
   ifAlreadyExists: -79,
   valueExist: -81,
   sameSourceAndTarget: -82,
+  invalidMemorySize: -70,
   ip6NotEnabled: -62,
   invalidAddressFamily: -97,
   bfdExists: -101,
@@ -45,6 +46,7 @@ export const Retval = {
   duplicateIfAddress: -127,
   aclInUseInbound: -142,
   aclInUseOutbound: -143,
+  illegalName: -133,
   instanceInUse: -147,
 } as const;
 
@@ -68,6 +70,8 @@ export interface World {
   /** Tells subscribers that an interface changed. */
   interfaceChanged(one: Interface, deleted: boolean): void;
   readonly processId: number;
+  /** Where files are written that clients name. */
+  readonly tmpDirectory: string;
 }
 
 /** The events that the emulator sends. */

@@ -3,6 +3,7 @@ import { createAccessLists } from '../acl/acl.ts';
 import { createCnat } from '../cnat/nodes.ts';
 import type { CnatLimits } from '../cnat/sessions.ts';
 import { createFib } from '../fib/fib.ts';
+import { createDrops } from './drops.ts';
 import { adjacency, ipLookup } from './forward.ts';
 import { icmpError } from './icmp.ts';
 import { ethernetInput, ipInput, receiveAgain } from './input.ts';
@@ -36,6 +37,7 @@ export function createPlane(nowSeconds: () => number, limits: CnatLimits): Plane
     acl,
     abf: createAbf(acl),
     reassembly: createReassembly(nowSeconds),
+    drops: createDrops(),
     punts: new Map(),
     udpPorts: new Map(),
     puntUdp: { 4: false, 6: false },

@@ -1,10 +1,11 @@
-import { type Addr, ipFromAddr } from '../address.ts';
+import { type Addr, ipFromAddr, type Mac } from '../address.ts';
 import type { Target } from '../fib/paths.ts';
 import { frameInPlace } from '../packet/build.ts';
 import { updateChecksum } from '../packet/checksum.ts';
 import { flowHash } from '../packet/flow-hash.ts';
 import { dontFragment, targetOf } from '../packet/headers.ts';
 import { askArp } from './arp.ts';
+import { dropDenied } from './drops.ts';
 import { fragment4 } from './fragment.ts';
 import { type Interface, mtuFor } from './interfaces.ts';
 import { clampMss } from './mss-clamp.ts';
@@ -82,12 +83,13 @@ export function adjacency(plane: Plane, packet: Packet, out: Interface, nextHop:
   }
   if (!rewrite(plane, packet, out)) return;
   for (const part of partsFor(packet, out)) {
-    if (!outputArc(plane, part, out)) continue;
+    const macs = { target: neighbour.mac, source: out.mac ?? neighbour.mac };
+    if (!outputArc(plane, part, out, macs)) continue;
     if (part.steps !== undefined) {
       const via = `${out.name} to ${ipFromAddr(nextHop)}`;
       note(part, `${out.name}-output`, `${part.l3.length} bytes leave by ${via}`);
     }
-    const frame = frameInPlace(part.l3, neighbour.mac, out.mac ?? neighbour.mac);
+    const frame = frameInPlace(part.l3, macs.target, macs.source);
     if (out.tunnel !== undefined) plane.next.frameTunnel(part, out, frame);
     else if (out.kind === 'loopback') arriveAgain(plane, part, { out, frame });
     else transmitFrame(plane, out, frame);
@@ -147,11 +149,16 @@ export function rewrite(plane: Plane, packet: Packet, out: Interface): boolean {
   return true;
 }
 
-/** mss clamp, acl-out, cnat-output, cnat-writeback. False when the packet ended here. */
-export function outputArc(plane: Plane, packet: Packet, out: Interface): boolean {
+/** mss clamp, acl-out, cnat-output, cnat-writeback; `macs`: of the header, if there is one. False when the packet ended here. */
+export function outputArc(
+  plane: Plane,
+  packet: Packet,
+  out: Interface,
+  macs?: { readonly target: Mac; readonly source: Mac },
+): boolean {
   if (out.mssClamp !== undefined && out.mssClamp.direction & 2) clampMss(packet, out.mssClamp);
   if (!plane.acl.permits(packet, out, 'output')) {
-    drop(packet, byFamily('acl-plugin-out', packet), 'denied');
+    dropDenied(plane, packet, 'out', macs);
     return false;
   }
   for (let i = out.cnat.output[packet.family]; i > 0; i--) {

@@ -9,6 +9,7 @@ import {
   targetOf,
 } from '../packet/headers.ts';
 import { arpInput } from './arp.ts';
+import { dropDenied } from './drops.ts';
 import { forward } from './forward.ts';
 import type { Interface } from './interfaces.ts';
 import { clampMss } from './mss-clamp.ts';
@@ -137,7 +138,7 @@ function unicastArc(plane: Plane, packet: Packet): void {
     }
   }
   if (!plane.acl.permits(packet, rx, 'input')) {
-    drop(packet, byFamily('acl-plugin-in', packet), 'denied');
+    dropDenied(plane, packet, 'in');
     return;
   }
   if (rx.mssClamp !== undefined && rx.mssClamp.direction & 1) clampMss(packet, rx.mssClamp);

@@ -3,6 +3,7 @@ import type { AccessLists } from '../acl/acl.ts';
 import type { Addr, Family } from '../address.ts';
 import type { Cnat } from '../cnat/nodes.ts';
 import type { Fib } from '../fib/fib.ts';
+import type { Drops } from './drops.ts';
 import type { Interface, Interfaces } from './interfaces.ts';
 import type { Neighbours } from './neighbours.ts';
 import { note, type Packet, type Step } from './packet.ts';
@@ -26,6 +27,7 @@ export interface Plane {
   readonly acl: AccessLists;
   readonly abf: Abf;
   readonly reassembly: Reassembly;
+  readonly drops: Drops;
   readonly punts: Map<string, PuntRedirect>;
   /** Readers of UDP ports inside of the data plane. */
   readonly udpPorts: Map<number, (packet: Packet) => void>;

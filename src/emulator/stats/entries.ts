@@ -1,3 +1,4 @@
+import { aclDenied } from '../plane/drops.ts';
 import type { Interface } from '../plane/interfaces.ts';
 import type { Plane } from '../plane/plane.ts';
 import type { StatEntry } from './layout.ts';
@@ -51,6 +52,7 @@ export function statEntries(
     { kind: 'combined', name: '/net/cnat-translation', values: translationCounters(plane) },
     { kind: 'gauge', name: '/cnat/sessions/total', value: plane.cnat.sessions.count },
     ...aclEntries(plane),
+    ...errorEntries(plane),
   ];
 }
 
@@ -79,5 +81,14 @@ function aclEntries(plane: Plane): StatEntry[] {
     kind: 'combined',
     name: `/acl/${acl.index}/matches`,
     values: acl.matches.map(({ packets, bytes }) => ({ packets, bytes })),
+  }));
+}
+
+/** `/err/<node>/<reason>`, of the nodes whose drops the daemon looks at. */
+function errorEntries(plane: Plane): StatEntry[] {
+  return [...plane.drops.denied].map(([node, count]) => ({
+    kind: 'simple',
+    name: `/err/${node}/${aclDenied}`,
+    values: [count],
   }));
 }
