@@ -21,11 +21,13 @@ export function applyManifests(store: Store, text: string, readable: boolean): v
 }
 
 function applyManifest(store: Store, given: JsonObject, readable: boolean): void {
-  const { policies } = watchedKinds;
+  const { policies, clusterPolicies } = watchedKinds;
   if (given.kind === policies.objectKind) {
     const metadata = { namespace: defaultNamespace, ...objectOf(given.metadata) };
     commitProjected(store, policies, { ...given, metadata }, readable);
-  } else assert.fail(`no policy: ${JSON.stringify(given)}`);
+  } else if (given.kind === clusterPolicies.objectKind)
+    commitProjected(store, clusterPolicies, given, readable);
+  else assert.fail(`no policy: ${JSON.stringify(given)}`);
 }
 
 function commitProjected<K extends KubeKind>(

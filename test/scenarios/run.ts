@@ -31,7 +31,8 @@ import { createWorld, podInterfaces } from './world.ts';
  * `*` stands for any port, ` | ` separates alternatives, `dropped` is silence. For each flow
  * that is delivered the answer is sent back, and must reach the sender as if the address that
  * it asked had answered. `again` behind a flow sends a packet of the open connection instead of
- * its first. Other packets than flows: strays.ts.
+ * its first; what becomes of a packet that is `ignored` does not matter, and nobody answers it.
+ * Other packets than flows: strays.ts.
  *
  * `-- policies --` holds manifests, `-- unreadable --` such of which a part cannot be read. Sections
  * of objects and policies that follow each other are one change. `-- meanwhile --` holds packets
