@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { familyOf, hostPrefix, type Ip, prefix } from '../core/ip.ts';
 import { everybody, forEverybody } from '../desired/filters.ts';
 import type { FilterRow, FilterRule } from '../desired/rows.ts';
-import type { Part } from './boxes.ts';
+import type { Part, Service } from './boxes.ts';
 import type { Direction } from './peers.ts';
 
 /**
@@ -38,14 +38,26 @@ export function filtersOf(
 }
 
 function rulesOf(part: Part, direction: Direction, action: FilterRule['action']): FilterRule[] {
-  return part.map(({ remote, protocol, ports }) => {
+  return part.map(({ remote, ...service }) => {
     const all = everybody[familyOf(remote)];
+    const { protocol, ports } = service;
     const ends =
       direction === 'Ingress'
         ? { source: remote, destination: all }
         : { source: all, destination: remote };
-    return { action, ...ends, protocol, ...(ports === undefined ? {} : { ports }) };
+    const isPlain = ports === undefined || ignoresPorts(service, action);
+    return { action, ...ends, protocol, ...(isPlain ? {} : { ports }) };
   });
+}
+
+/**
+ * VPP's filters see no port of SCTP (plugins/acl/public_inlines.h reads those of TCP and UDP), so a
+ * rule with one never matches. To allow it means to allow none, except where it means all of them;
+ * to deny it means to deny all.
+ */
+function ignoresPorts({ protocol, ports }: Service, action: FilterRule['action']): boolean {
+  const isAll = ports !== undefined && ports[0] <= 1 && ports[1] === 65_535;
+  return protocol === 'SCTP' && (isAll || action === 'deny');
 }
 
 function chunksOf<T>(items: readonly T[]): (readonly T[])[] {
