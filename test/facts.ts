@@ -182,7 +182,7 @@ export const uplink: Uplink = {
 export const config: Config = {
   nodeName: 'n1',
   kube: { kubeconfig: '', server: '' },
-  vpp: { apiSocket: '/run/vpp/api.sock', statsSocket: '/run/vpp/stats.sock' },
+  vpp: { apiSocket: '/run/vpp/api.sock', statsSocket: '/run/vpp/stats.sock', tmpDir: '/tmp' },
   uplink: { interface: 'eth0' },
   pods: {
     interfaceKind: 'auto',
@@ -197,6 +197,7 @@ export const config: Config = {
     strictSourceRanges: false,
     drainSeconds: 60,
   },
+  policy: { log: { enabled: false, rate: 10 } },
   loadBalancer: { class: '', leaseNamespace: 'kube-system', pools: [] },
   bgp: {
     enabled: true,

@@ -59,6 +59,11 @@ const vpp = z
       description: "Unix socket of VPP's stats segment (`statseg { socket-name … }`).",
       restart: true,
     }),
+    tmpDir: meta(absolutePath.default('/tmp'), {
+      description:
+        "VPP's `/tmp` as the daemon sees it. VPP writes there what it captured (`policy.log`).",
+      restart: true,
+    }),
   })
   .prefault({});
 
@@ -106,6 +111,23 @@ const services = z
       description:
         'For how long, at most, connections to terminating endpoints are kept while new ones go elsewhere. Meanwhile VPP ends no session of any Service. 0: they end within seconds.',
     }),
+  })
+  .prefault({});
+
+const policy = z
+  .strictObject({
+    log: meta(
+      z
+        .strictObject({
+          enabled: z.boolean().default(false),
+          rate: z.int().min(1).max(1000).default(10),
+        })
+        .prefault({}),
+      {
+        description:
+          "Denied flows in the daemon's log: `enabled` (default false), `rate` (lines a second at most, default 10; the same flow is told once a minute). Takes VPP's only capture (`pcap trace`); one that somebody else runs is left alone. See docs/policy.md.",
+      },
+    ),
   })
   .prefault({});
 
@@ -200,6 +222,7 @@ export const configSchema = z.strictObject({
   vpp,
   pods,
   services,
+  policy,
   loadBalancer,
   bgp,
   overlay,

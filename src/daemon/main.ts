@@ -73,7 +73,7 @@ async function main(configPath: string, signal: AbortSignal): Promise<void> {
       log.warn({ stage, key, attempts }, `row failed: ${errorText(error)}`),
   });
   await using stats = createVppStats({ path: config.vpp.statsSocket, session: () => vpp.session });
-  await using _sessions = startSessions({ store, vpp, stats, loop, log, signal });
+  await using _sessions = startSessions({ config, store, vpp, stats, loop, log, signal });
   const otherProblems = () => [
     ...[...problems.values()].flat(),
     ...serviceHealth.problems(),

@@ -25,6 +25,7 @@ import { serveControl } from './control.ts';
 import { createConvergence } from './convergence.ts';
 import { watchDeparture } from './departure.ts';
 import { reportProblems, uidOfObject } from './events.ts';
+import { startPolicyLog } from './follow-denied.ts';
 import { serveHealth } from './health.ts';
 import { watchHoldDown } from './hold-down.ts';
 import type { createLog } from './log.ts';
@@ -180,8 +181,9 @@ export function startVpp(
   return { vpp, bfd, [Symbol.asyncDispose]: () => vpp[Symbol.asyncDispose]() };
 }
 
-/** What becomes of VPP's sessions: who is remembered, and for how long they are kept. */
+/** What becomes of VPP's sessions: who is remembered, for how long they are kept, who is denied one. */
 export function startSessions(parts: {
+  readonly config: Config;
   readonly store: Store;
   readonly vpp: VppTarget;
   readonly stats: VppStats;
@@ -212,8 +214,10 @@ export function startSessions(parts: {
     scan: (on) => switchScan(connected(), on),
     log: (message, fields) => log.info(fields, message),
   });
+  const policyLog = startPolicyLog(parts);
   return {
     async [Symbol.asyncDispose]() {
+      await policyLog[Symbol.asyncDispose]();
       affinity[Symbol.dispose]();
       pause[Symbol.dispose]();
     },

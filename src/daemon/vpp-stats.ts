@@ -45,6 +45,14 @@ export function createVppStats(options: {
   };
 }
 
+/** Counters of one number each, summed up over all threads; those that are not there count as 0. */
+export function sumOf(stats: ReadonlyMap<string, Stat>): number {
+  let sum = 0;
+  for (const stat of stats.values())
+    if (stat.kind === 'simple') for (const row of stat.values) for (const one of row) sum += one;
+  return sum;
+}
+
 /** Packets of a combined counter at an index, over all threads; 0 when there is none. */
 export function packetsAt(stat: Stat | undefined, index: number): number {
   if (stat?.kind !== 'combined') return 0;

@@ -43,6 +43,8 @@ export interface Config {
   readonly vpp: {
     readonly apiSocket: string;
     readonly statsSocket: string;
+    /** VPP's /tmp, as the daemon sees it. */
+    readonly tmpDir: string;
   };
   readonly uplink: {
     /** Kernel name of the interface that VPP takes over. */
@@ -68,6 +70,10 @@ export interface Config {
     readonly strictSourceRanges: boolean;
     /** For how long connections to terminating endpoints are protected at most; 0: not at all. */
     readonly drainSeconds: number;
+  };
+  readonly policy: {
+    /** Denied flows as lines of the log, at most `rate` a second. */
+    readonly log: { readonly enabled: boolean; readonly rate: number };
   };
   readonly loadBalancer: {
     /** `spec.loadBalancerClass` of the Services that get addresses; '' for those without one. */
