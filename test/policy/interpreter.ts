@@ -12,8 +12,9 @@ export interface Frame {
   readonly port: number;
 }
 
-/** The packet as it meets filters: an echo request has its type. */
+/** The packet as it meets filters: an echo request has its type, and SCTP no port (VPP, acl). */
 export function frameOf(packet: Packet): Frame {
+  if (packet.protocol === 'SCTP') return { ...packet, port: 0 };
   if (packet.protocol !== 'ICMP') return packet;
   return packet.to.includes(':')
     ? { ...packet, protocol: 'ICMPv6', port: 128 }

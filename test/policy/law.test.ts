@@ -126,11 +126,10 @@ describe('the law of policies', function () {
           for (const meeting of meetings(one, all)) {
             const { pod, direction, packet, known } = meeting;
             const outcome = isAllowed(desired, pod, direction, frameOf(packet));
-            assert.equal(
-              outcome === 'deny' ? 'deny' : 'allow',
-              directionVerdict(known, pod, direction, packet),
-              textOf(meeting),
-            );
+            const verdict = directionVerdict(known, pod, direction, packet);
+            // Of SCTP, whose ports filters do not see, more may be denied, and never more allowed.
+            if (packet.protocol === 'SCTP' && verdict === 'allow') continue;
+            assert.equal(outcome === 'deny' ? 'deny' : 'allow', verdict, textOf(meeting));
           }
         }),
         { numRuns },
