@@ -19,14 +19,14 @@ import type { ChangedKeys, Facts } from '../model/store.ts';
 export const edgePlanner: Planner<Facts, ChangedKeys> = {
   name: 'edge',
   kind: 'Node',
-  owners: (facts) => [facts.config.get('config')?.nodeName ?? ''],
+  owners: () => [edgeName],
   touched(facts, changed) {
     const own = facts.config.get('config')?.nodeName ?? '';
     const isOther = hasChanged(changed, 'pods', own) || hasChanged(changed, 'way', own);
-    return changed.config || changed.uplink || isOther ? [own] : [];
+    return changed.config || changed.uplink || isOther ? [edgeName] : [];
   },
-  plan(facts, owner) {
-    const node = facts.nodes.get(owner);
+  plan(facts) {
+    const node = facts.nodes.get(facts.config.get('config')?.nodeName ?? '');
     const uplink = facts.uplink.get(uplinkName)?.addresses ?? [];
     const own = [...uplink.map(({ ip }) => ip), ...(node?.internalIps ?? [])].map(hostPrefix);
     const ours = new Set([...(node?.podCidrs ?? []), ...own, ...reservedPrefixes]);
