@@ -10,7 +10,8 @@ export interface RuleCount {
 
 /**
  * Packets that met each rule of VPP's filters, by their names; undefined while VPP cannot be
- * read. A rule that opens sessions counts the first packet of each, the others count all.
+ * read. A rule that opens sessions counts the first packet of each, and those of the
+ * same flow that VPP handles together with it; the others count all.
  *
  * Counts begin anew when a filter is written. VPP's vectors have at least one element more than
  * the filter has rules, and never become shorter.

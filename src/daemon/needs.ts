@@ -33,6 +33,7 @@ const deleteNeeds: Needs = {
   routes: [...always, 'attachments', 'learnedRoutes', 'services'],
   filters: [...filterNeeds, 'learnedRoutes'],
   filterLists: [...filterNeeds, 'learnedRoutes'],
+  sources: [...always, 'attachments'],
   sessionPauses: [...always, 'services', 'slices'],
   translations: [...always, 'services', 'slices', 'pods'],
   bgpPaths: [...always, 'services', 'slices'],

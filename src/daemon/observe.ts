@@ -242,6 +242,7 @@ const rowWords: { readonly [S in Stage]: string } = {
   natExclusions: 'prefix that is not masqueraded',
   filters: 'filter',
   filterLists: 'filters of an interface',
+  sources: 'addresses that an interface may receive from',
   natInterfaces: 'translation on an interface',
   tunnelStates: 'state of a tunnel',
   routes: 'route',

@@ -159,6 +159,13 @@ export interface FilterListRow {
   readonly output: readonly string[];
 }
 
+/** The addresses from which an interface may receive packets; link-local ones beside them. */
+export interface SourceRow {
+  readonly interface: InterfaceName;
+  /** At least one, sorted. */
+  readonly ips: readonly Ip[];
+}
+
 /**
  * While the row is there, VPP does not look for sessions to end: connections to endpoints that
  * terminate go on. One row.

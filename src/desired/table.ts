@@ -28,6 +28,7 @@ export const stages = [
   'natExclusions',
   'filters',
   'filterLists',
+  'sources',
   'natInterfaces',
   // Before the routes: one that moves from tunnel to tunnel finds the new one up.
   'tunnelStates',

@@ -20,6 +20,7 @@ import type {
   RoutePath,
   RouteRow,
   SessionPauseRow,
+  SourceRow,
   TranslationRow,
   TunnelRow,
 } from './rows.ts';
@@ -36,6 +37,7 @@ export interface RowTypes {
   readonly natExclusions: NatExclusionRow;
   readonly filters: FilterRow;
   readonly filterLists: FilterListRow;
+  readonly sources: SourceRow;
   readonly natInterfaces: NatInterfaceRow;
   readonly tunnelStates: LinkStateRow;
   readonly routes: RouteRow;
@@ -153,6 +155,11 @@ export const tables: { readonly [Name in Stage]: Table<RowTypes[Name]> } = {
       const input = row.input.length > 0 ? ` in ${row.input.join(' ')}` : '';
       return `${row.interface}${input}${row.output.length > 0 ? ` out ${row.output.join(' ')}` : ''}`;
     },
+  ),
+  sources: table(
+    'sources',
+    (row) => row.interface,
+    (row) => `${row.interface} from ${row.ips.join(' ')}`,
   ),
   natInterfaces: table(
     'natInterfaces',

@@ -11,6 +11,7 @@ import { type Connection, serveConnection } from './api/connection.ts';
 import { createFaults, type Faults } from './api/faults.ts';
 import { interfaceAnswers } from './api/interface.ts';
 import { ipAnswers } from './api/ip.ts';
+import { macipAnswers } from './api/macip.ts';
 import { describeNeighbour, neighbourAnswers } from './api/neighbour.ts';
 import { puntAnswers } from './api/punt.ts';
 import { systemAnswers } from './api/system.ts';
@@ -184,6 +185,7 @@ function allAnswers(world: World): Answers {
     ...puntAnswers(world),
     ...cnatAnswers(world),
     ...aclAnswers(world),
+    ...macipAnswers(world),
     ...abfAnswers(world),
     ...tunnelAnswers(world),
     ...vxlanAnswers(world),

@@ -8,7 +8,7 @@ import type { ChangedKeys, Facts } from '../model/store.ts';
 
 /**
  * A pod's attachment becomes its interface, its permanent neighbours (no packet waits for ARP
- * or ND) and a host route for each address. The link comes up last: see the order of stages.
+ * or ND), a host route for each address, and no packet from any other. The link comes up last: see the order of stages.
  */
 export const podPlanner: Planner<Facts, ChangedKeys> = {
   name: 'pods',
@@ -29,6 +29,7 @@ export const podPlanner: Planner<Facts, ChangedKeys> = {
         interfaces: [planInterface(name, attachment)],
         addresses: [{ kind: 'borrowed', interface: name, from: uplinkName }],
         neighbours: attachment.ips.map((ip) => ({ interface: name, ip, mac: attachment.mac })),
+        sources: [{ interface: name, ips: attachment.ips.toSorted() }],
         natInterfaces: [
           {
             interface: name,

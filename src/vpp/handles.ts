@@ -12,6 +12,8 @@ export interface Handles {
   readonly affine: Set<string>;
   /** Indices of VPP's ACLs by the names of filters. */
   readonly filters: Map<string, number>;
+  /** Indices of VPP's MACIP ACLs by the interfaces that they are for. */
+  readonly sources: Map<InterfaceName, number>;
   /** Interfaces that have filters in VPP. */
   readonly filtered: Set<InterfaceName>;
   setInterface(name: InterfaceName, swIfIndex: number): void;
@@ -49,6 +51,7 @@ export function createHandles(): Handles {
     translations: new Map(),
     affine: new Set(),
     filters: new Map(),
+    sources: new Map(),
     filtered,
     setInterface(name, swIfIndex) {
       interfaces.set(name, swIfIndex);

@@ -12,6 +12,7 @@ import { natExclusionParts, natParts, translationParts } from './drivers/nat.ts'
 import { natInterfaceParts } from './drivers/nat-interfaces.ts';
 import { puntParts, routeParts } from './drivers/routes.ts';
 import { sessionPauseParts } from './drivers/sessions.ts';
+import { sourceParts } from './drivers/sources.ts';
 import { tunnelParts } from './drivers/tunnels.ts';
 import type { Handles } from './handles.ts';
 import { openSession, type VppSession, vppDriver } from './session.ts';
@@ -67,6 +68,11 @@ export const requiredMessages: readonly MessageName[] = [
   'acl_interface_set_acl_list',
   'acl_interface_list_dump',
   'acl_stats_intf_counters_enable',
+  'macip_acl_add_replace',
+  'macip_acl_del',
+  'macip_acl_dump',
+  'macip_acl_interface_add_del',
+  'macip_acl_interface_list_dump',
   'abf_policy_add_del',
   'abf_policy_dump',
   'abf_itf_attach_add_del',
@@ -160,6 +166,7 @@ function allDrivers(current: () => VppSession): AnyDriver[] {
     vppDriver('natExclusions', current, natExclusionParts),
     vppDriver('filters', current, filterParts),
     vppDriver('filterLists', current, filterListParts),
+    vppDriver('sources', current, sourceParts),
     vppDriver('natInterfaces', current, natInterfaceParts),
     vppDriver('tunnelStates', current, tunnelStateParts),
     vppDriver('routes', current, routeParts),

@@ -93,6 +93,7 @@ describe('podPlanner', () => {
       'interfaces: pod-veth1 afPacket veth1 mtu 1480',
       'addresses: pod-veth1 borrowed from uplink',
       'neighbours: 10.244.1.5 02:00:00:00:01:01 dev pod-veth1',
+      'sources: pod-veth1 from 10.244.1.5',
       'natInterfaces: pod-veth1 pod',
       'routes: 10.244.1.5/32 via 10.244.1.5 dev pod-veth1',
       'linkStates: pod-veth1 up',

@@ -153,6 +153,7 @@ export function removeInterface(world: World, one: Interface): void {
   const { plane } = world;
   for (const address of [...one.addresses]) removeAddress(world, one, address);
   plane.acl.removeInterface(one.index);
+  plane.sources.unbind(one.index);
   plane.abf.removeInterface(one.index);
   world.bfd.removeInterface(one.index);
   plane.neighbours.removeInterface(one.index);

@@ -1,5 +1,6 @@
 import { createAbf } from '../acl/abf.ts';
 import { createAccessLists } from '../acl/acl.ts';
+import { createSourceLists } from '../acl/macip.ts';
 import { createCnat } from '../cnat/nodes.ts';
 import type { CnatLimits } from '../cnat/sessions.ts';
 import { createFib } from '../fib/fib.ts';
@@ -36,6 +37,7 @@ export function createPlane(nowSeconds: () => number, limits: CnatLimits): Plane
     cnat: createCnat(limits, nowSeconds),
     acl,
     abf: createAbf(acl),
+    sources: createSourceLists(),
     reassembly: createReassembly(nowSeconds),
     drops: createDrops(),
     punts: new Map(),

@@ -111,7 +111,7 @@ function hopLimitSpent(packet: Packet): boolean {
 }
 
 /**
- * full reassembly, cnat-lookup, cnat-input, acl-in, mss clamp, abf, then the route.
+ * full reassembly, cnat-lookup, cnat-input, acl-in, inacl (MACIP), mss clamp, abf, then the route.
  *
  * This is the order of a VPP with all plugins. Nothing orders reassembly and cnat directly: with
  * a smaller set of plugins VPP 26.06 was seen to reassemble last, after cnat and acl.
@@ -139,6 +139,10 @@ function unicastArc(plane: Plane, packet: Packet): void {
   }
   if (!plane.acl.permits(packet, rx, 'input')) {
     dropDenied(plane, packet, 'in');
+    return;
+  }
+  if (!plane.sources.permits(packet)) {
+    drop(packet, `ip${packet.family}-inacl`, 'denied');
     return;
   }
   if (rx.mssClamp !== undefined && rx.mssClamp.direction & 1) clampMss(packet, rx.mssClamp);

@@ -1,5 +1,6 @@
 import type { Abf } from '../acl/abf.ts';
 import type { AccessLists } from '../acl/acl.ts';
+import type { SourceLists } from '../acl/macip.ts';
 import type { Addr, Family } from '../address.ts';
 import type { Cnat } from '../cnat/nodes.ts';
 import type { Fib } from '../fib/fib.ts';
@@ -25,6 +26,7 @@ export interface Plane {
   readonly neighbours: Neighbours;
   readonly cnat: Cnat;
   readonly acl: AccessLists;
+  readonly sources: SourceLists;
   readonly abf: Abf;
   readonly reassembly: Reassembly;
   readonly drops: Drops;
