@@ -348,6 +348,27 @@ for (const kind of process.env.VPP_BIN === undefined ? ['embedded'] : ['embedded
     for (const one of cases)
       it(one.name, async () => assert.deepEqual(await one.run(s), one.expect));
 
+    it('NP-14 a full table of sessions drops new flows; only TCP that is not established makes room', async () => {
+      await using own = await createSubject(kind as 'embedded' | 'vpp', process.env.VPP_BIN);
+      await prepareFilters(own);
+      const set = (entries: number) =>
+        own.vpp.request('cli_inband', {
+          cmd: `set acl-plugin session table max-entries ${entries}`,
+        });
+      await filter(own, 'pod1', { output: all('reflect') });
+      // One entry stays free: these are two sessions.
+      await set(3);
+      const flow = (port: number) => udp(`10.1.1.12:${port}`, '10.1.1.11:53');
+      const open = [tcp('10.1.1.12:1', '10.1.1.11:80'), flow(2)];
+      const passes = async (packet: Buffer) => (await own.send('pod2', packet)).length === 1;
+      const seen: boolean[] = [];
+      for (const packet of [...open, flow(3), flow(3), flow(4), flow(4), flow(2)])
+        seen.push(await passes(packet));
+      assert.deepEqual(seen, [true, true, false, true, false, false, true]);
+      await set(5);
+      assert.deepEqual([await passes(flow(4)), await passes(flow(5))], [true, true]);
+    });
+
     it('NP-29 each rule counts the packets that met it: of a session only the first', async () => {
       await using stats = createVppStats({ path: s.statsPath, session: () => s });
       const { output } = await filter(s, 'pod1', { input: all('deny'), output: counted });

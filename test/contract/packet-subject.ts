@@ -1,7 +1,8 @@
 import { execFileSync, spawn } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
 import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { connectVpp, type VppConnection } from '../../native/vpp-api/client.ts';
 import { createFakeClock } from '../../src/core/clock.ts';
 import { createEmulator } from '../../src/emulator/emulator.ts';
@@ -122,7 +123,7 @@ async function createEmbeddedWire(): Promise<Wire> {
 const quietMs = { before: 1000, after: 40 };
 
 async function createVppWire(vppPath: string): Promise<Wire> {
-  const namespace = `kvr-packets-${process.pid}`;
+  const namespace = `kvr-packets-${randomUUID().slice(0, 8)}`;
   const ip = (...args: string[]) => execFileSync('ip', args, { stdio: 'pipe' });
   ip('netns', 'add', namespace);
   const inNs = (...args: string[]) => ip('netns', 'exec', namespace, ...args);
@@ -201,7 +202,7 @@ async function startVpp(vppPath: string, namespace: string) {
 
 function startupConf(directory: string): string {
   return `unix { nodaemon nosyslog log ${directory}/vpp.log runtime-dir ${directory} cli-listen ${directory}/cli.sock poll-sleep-usec 100 }
-api-segment { prefix kvr-packets-${process.pid} }
+api-segment { prefix ${basename(directory)} }
 socksvr { socket-name ${directory}/api.sock }
 statseg { socket-name ${directory}/stats.sock page-size 4K size 32M }
 buffers { page-size 4K buffers-per-numa 8192 }

@@ -53,6 +53,8 @@ export interface AccessLists {
   readonly bindings: ReadonlyMap<number, AclBinding>;
   readonly timeouts: AclTimeouts;
   readonly sessionCount: number;
+  /** Entries of the table of sessions. */
+  sessionEntries: number;
   /** Changes of lists make the packets of their sessions meet them again. */
   reclassify: boolean;
   /** Matches are counted. */
@@ -87,6 +89,12 @@ export function createAccessLists(now: () => number): AccessLists {
     counting: false,
     get sessionCount() {
       return sessions.size;
+    },
+    get sessionEntries() {
+      return sessions.tableEntries;
+    },
+    set sessionEntries(entries) {
+      sessions.tableEntries = entries;
     },
     put(index, tag, rules) {
       const known = index === undefined ? undefined : all.get(index);
@@ -134,7 +142,10 @@ export function createAccessLists(now: () => number): AccessLists {
         return false;
       }
       const reflects = match.action === AclAction.reflect;
-      if (reflects) sessions.open(passage);
+      if (reflects && !sessions.open(passage)) {
+        note(packet, node, `${which}: too many sessions`);
+        return false;
+      }
       note(packet, node, `${which}: permit${reflects ? ' and reflect' : ''}`);
       return true;
     },

@@ -39,8 +39,8 @@ interface Session {
   readonly keys: readonly string[];
 }
 
-/** VPP's default for `acl-plugin { max sessions }`. */
-const sessionsMax = 500_000;
+/** VPP's default for `acl-plugin { connection count max }`; one less than that are held. */
+const tableEntries = 500_000;
 
 /** A packet on an interface. */
 export interface Passage {
@@ -57,11 +57,17 @@ export interface Passage {
  */
 export interface AclSessions {
   readonly size: number;
+  /** Entries of the table, of which one stays free. */
+  tableEntries: number;
   /** The lists of an interface changed: sessions that they opened are judged anew. */
   listsChanged(interfaceIndex: number, direction: Direction): void;
   /** Whether a live session lets the packet pass; refreshes it. */
   admits(passage: Passage): boolean;
-  open(passage: Passage): void;
+  /**
+   * False when the table is full: the packet is dropped. Then the oldest connection of TCP that is
+   * not established makes room for the next one, and no other session does.
+   */
+  open(passage: Passage): boolean;
   removeInterface(interfaceIndex: number): void;
 }
 
@@ -74,7 +80,8 @@ export function createAclSessions(now: () => number, timeouts: AclTimeouts): Acl
     all.delete(session);
     for (const key of session.keys) if (byKey.get(key) === session) byKey.delete(key);
   };
-  return {
+  const sessions: AclSessions = {
+    tableEntries,
     get size() {
       return all.size;
     },
@@ -96,10 +103,13 @@ export function createAclSessions(now: () => number, timeouts: AclTimeouts): Acl
       return true;
     },
     open({ interface: index, direction, fields }) {
-      if (all.size >= sessionsMax) {
-        // VPP recycles the oldest session; insertion order is close enough to age.
-        const oldest = all.values().next().value;
-        if (oldest !== undefined) remove(oldest);
+      if (all.size + 1 >= sessions.tableEntries) {
+        for (const session of all)
+          if (session.protocol === Protocol.tcp && !isEstablished(session)) {
+            remove(session);
+            break;
+          }
+        return false;
       }
       const back = wayBack(fields);
       const other = direction === 'input' ? 'output' : 'input';
@@ -115,12 +125,14 @@ export function createAclSessions(now: () => number, timeouts: AclTimeouts): Acl
       };
       all.add(session);
       for (const key of keys) byKey.set(key, session);
+      return true;
     },
     removeInterface(index) {
       for (const session of [...all])
         if (session.keys[0]?.startsWith(`${index} `) === true) remove(session);
     },
   };
+  return sessions;
 }
 
 function keyOf(index: number, direction: Direction, fields: Fields): string {
@@ -158,9 +170,12 @@ function wayBack(fields: Fields): Fields | undefined {
 
 function lifetime(session: Session, timeouts: AclTimeouts): number {
   if (session.protocol !== Protocol.tcp) return timeouts.udpIdle;
+  return isEstablished(session) ? timeouts.tcpIdle : timeouts.tcpTransient;
+}
+
+/** SYN and ACK were seen in both directions, and nothing of an end. */
+function isEstablished({ flags: { input, output } }: Session): boolean {
   const looked = TcpFlag.syn | TcpFlag.ack | TcpFlag.fin | TcpFlag.rst;
   const established = TcpFlag.syn | TcpFlag.ack;
-  const { input, output } = session.flags;
-  const isEstablished = (input & looked) === established && (output & looked) === established;
-  return isEstablished ? timeouts.tcpIdle : timeouts.tcpTransient;
+  return (input & looked) === established && (output & looked) === established;
 }

@@ -45,7 +45,9 @@ function listAnswers(world: World): Answers {
       acl.counting = fields.enable;
       return { retval: 0 };
     },
-    acl_plugin_get_conn_table_max_entries: () => ({ conn_table_max_entries: 500_000n }),
+    acl_plugin_get_conn_table_max_entries: () => ({
+      conn_table_max_entries: BigInt(acl.sessionEntries),
+    }),
   };
 }
 

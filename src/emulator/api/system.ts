@@ -139,6 +139,11 @@ function runCommand(world: World, command: string): string {
     plane.acl.reclassify = reclassify[1] === '1';
     return '';
   }
+  const entries = /^set acl-plugin session table max-entries (\d+)$/.exec(command);
+  if (entries !== null) {
+    plane.acl.sessionEntries = Number(entries[1]);
+    return '';
+  }
   const scanner = /^test cnat scanner (on|off)$/.exec(command);
   if (scanner !== null) {
     plane.cnat.sessions.scanning = scanner[1] === 'on';
