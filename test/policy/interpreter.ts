@@ -12,13 +12,17 @@ export interface Frame {
   readonly port: number;
 }
 
-/** The packet as it meets filters: an echo request has its type, and SCTP no port (VPP, acl). */
+/**
+ * The packet as it meets filters: an echo request has its type. VPP reads the ports of TCP and UDP
+ * only (v26.06, plugins/acl/public_inlines.h: acl_fill_5tuple_l4_and_pkt_data); others are 0 to it.
+ */
 export function frameOf(packet: Packet): Frame {
-  if (packet.protocol === 'SCTP') return { ...packet, port: 0 };
-  if (packet.protocol !== 'ICMP') return packet;
-  return packet.to.includes(':')
+  const { protocol, to } = packet;
+  if (protocol === 'TCP' || protocol === 'UDP') return { ...packet, protocol };
+  if (protocol !== 'ICMP') return { ...packet, protocol, port: 0 };
+  return to.includes(':')
     ? { ...packet, protocol: 'ICMPv6', port: 128 }
-    : { ...packet, protocol: 'ICMP', port: 8 };
+    : { ...packet, protocol, port: 8 };
 }
 
 /** As the rows of an interface say. `none`: there are no filters, so it passes without a session. */

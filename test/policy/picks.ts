@@ -53,11 +53,13 @@ export function packetsOf(cluster: Cluster): (pick: Pick, own?: Ip) => Packet {
       pick.peer,
     );
     const hasPorts = typeof pick.protocol === 'string' && pick.protocol !== 'ICMP';
+    // RFC 9260, 3.1: nobody uses port 0 of SCTP.
+    const usable = pick.protocol === 'SCTP' ? ports.filter((one) => one !== 0) : ports;
     return {
       from: pick.isSent ? own : other,
       to: pick.isSent ? other : own,
       protocol: pick.protocol,
-      port: hasPorts ? choose(ports, pick.port) : 0,
+      port: hasPorts ? choose(usable, pick.port) : 0,
     };
   };
 }
