@@ -105,12 +105,19 @@ function selectorsExclude(a: LabelSelector, b: LabelSelector): boolean {
   );
 }
 
-function requirementsOf({ matchLabels, matchExpressions }: LabelSelector): Requirement[] {
-  const labels = Object.entries(matchLabels).map(
+function requirementsOf(selector: LabelSelector): readonly Requirement[] {
+  const known = requirements.get(selector);
+  if (known !== undefined) return known;
+  const labels = Object.entries(selector.matchLabels).map(
     ([key, value]) => ({ key, operator: 'In', values: [value] }) as const,
   );
-  return [...labels, ...matchExpressions];
+  const found = [...labels, ...selector.matchExpressions];
+  requirements.set(selector, found);
+  return found;
 }
+
+/** Facts never change, and every pod is asked about a selector. */
+const requirements = new WeakMap<LabelSelector, readonly Requirement[]>();
 
 function implies(one: Requirement, wanted: Requirement): boolean {
   if (one.key !== wanted.key) return false;

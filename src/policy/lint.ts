@@ -24,6 +24,7 @@ export function lintPolicies(facts: Facts, only?: ReadonlySet<string>): PolicyFi
   const world = lookAt(facts);
   const policies = readPolicies(facts);
   const wanted = policies.filter(({ object }) => only === undefined || only.has(object));
+  const fellowsOf = groupFellows(policies);
   const findings: PolicyFinding[] = [];
   for (const policy of wanted) {
     const report: Report = (severity, finding, what) =>
@@ -31,7 +32,7 @@ export function lintPolicies(facts: Facts, only?: ReadonlySet<string>): PolicyFi
     lintTypes(policy, report);
     lintPeers(world, policy, report);
     lintPorts(world, policy, report);
-    lintDns(world, policy, fellowsOf(policies, policy), report);
+    lintDns(world, policy, fellowsOf(policy), report);
   }
   const order = [findSuperfluous, findHidden, findSamePriority].flatMap((find) =>
     find(world, policies),
@@ -51,15 +52,19 @@ function readPolicies(facts: Facts): LintPolicy[] {
   ];
 }
 
-/** Others that may let out what this policy does not: of its namespace, or of the cluster. */
-function fellowsOf(policies: readonly LintPolicy[], policy: LintPolicy): LintPolicy[] {
-  const { namespace } = policy.subject;
-  return policies.filter(
-    (other) =>
-      other !== policy &&
-      (other.source.kind === 'cluster' ||
-        (other.subject.namespace === namespace && other.source.policy.mode === 'enforce')),
-  );
+/** Others that may let out what a policy does not: of its namespace, or of the cluster. */
+function groupFellows(policies: readonly LintPolicy[]) {
+  const cluster = policies.filter(({ source }) => source.kind === 'cluster');
+  const groups = new Map<unknown, LintPolicy[]>();
+  for (const policy of policies) {
+    if (policy.source.kind === 'cluster' || policy.source.policy.mode !== 'enforce') continue;
+    const { namespace } = policy.subject;
+    const group = groups.get(namespace);
+    if (group === undefined) groups.set(namespace, [policy]);
+    else group.push(policy);
+  }
+  return (policy: LintPolicy) =>
+    [...(groups.get(policy.subject.namespace) ?? []), ...cluster].filter((one) => one !== policy);
 }
 
 function lintTypes({ source }: LintPolicy, report: Report): void {

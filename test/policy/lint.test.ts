@@ -192,8 +192,19 @@ describe('mistakes in peers of policies', () => {
       out: ['warning one-not-items p spec.ingress[0].from[0]'],
     },
     {
-      name: 'NP-05 one item with both stays one item where there are such pods',
-      in: [policy('p', { ingress: [from({ ...inMonitor, ...agents })] })],
+      name: 'NP-05 one item with both stays one item where there are such pods, or two would be nobody',
+      in: [
+        policy('p', { ingress: [from({ ...inMonitor, ...agents })] }),
+        policy('q', { ingress: [from({ ...inMonitor, podSelector: labelled({ app: 'none' }) })] }),
+        policy('r', {
+          ingress: [
+            from({
+              namespaceSelector: labelled({ 'kubernetes.io/metadata.name': 'empty' }),
+              podSelector: labelled({ app: 'web' }),
+            }),
+          ],
+        }),
+      ],
       finding: 'one-not-items',
       out: [],
     },
@@ -751,6 +762,15 @@ describe('order of ClusterNetworkPolicies', () => {
             clusterRule({ action: 'Deny' }),
           ],
         }),
+      ],
+      finding: 'hidden',
+      out: [],
+    },
+    {
+      name: 'CNP-order of two with one priority neither surely hides the other',
+      in: [
+        cluster('a', { ingress: [clusterRule({ action: 'Deny' })] }),
+        cluster('b', { ingress: [clusterRule({ action: 'Deny' })] }),
       ],
       finding: 'hidden',
       out: [],
