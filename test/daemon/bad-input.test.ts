@@ -95,7 +95,7 @@ const told = [
 describe('bad input', function () {
   this.timeout(30_000);
 
-  it('becomes one Event each, with object, field and reason, and everything else goes on', async () => {
+  it('NP-28 becomes one Event each, with object, field and reason, and everything else goes on', async () => {
     await using server = await createApiServer({ endpointSlices: false });
     await using writer = await createWriter(server.url);
     for (const [path, object] of objects) await writer.create(path, object);

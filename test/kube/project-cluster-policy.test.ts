@@ -31,7 +31,7 @@ function factOf(given: JsonObject): ClusterNetworkPolicy {
 }
 
 describe('the projection of a ClusterNetworkPolicy', () => {
-  it('CNP-01 keeps tier, priority, subject and rules', () => {
+  it('CNP-02 keeps tier, priority, subject and rules', () => {
     assert.deepEqual(factOf({ tier: 'Baseline', priority: 0 }), {
       key: 'deny',
       uid: 'u',
@@ -51,7 +51,7 @@ describe('the projection of a ClusterNetworkPolicy', () => {
     });
   });
 
-  it('CNP-02 reads peers and ports of every form', () => {
+  it('CNP-05 CNP-06 reads peers and ports of every form', () => {
     const to = [
       { namespaces: { matchLabels: { team: 'a' } } },
       { pods: { podSelector: { matchLabels: { app: 'x' } } } },
@@ -92,7 +92,7 @@ describe('the projection of a ClusterNetworkPolicy', () => {
     ]);
   });
 
-  it('CNP-02 without protocols a rule is about all of them', () => {
+  it('CNP-06 without protocols a rule is about all of them', () => {
     const { ingress } = factOf({ ingress: [{ action: 'Deny', from: [everywhere] }] });
     const peers = [{ pods: { namespace: selector(), pods: selector() } }];
     assert.deepEqual(ingress, [{ name: '', action: 'Deny', peers, ports: [] }]);
@@ -226,7 +226,7 @@ describe('the projection of a ClusterNetworkPolicy', () => {
   ];
   for (const { action, effect, left } of effects)
     for (const { name, side, rule, told } of unread)
-      it(`CNP-03 with ${name}, ${action} ${effect}`, () => {
+      it(`CNP-07 with ${name}, ${action} ${effect}`, () => {
         const rest = {
           name: 'after',
           action: 'Accept',
@@ -258,7 +258,7 @@ describe('the projection of a ClusterNetworkPolicy', () => {
     },
   ];
   for (const { spec, told } of broken)
-    it(`CNP-04 stays as it was: ${told}`, () => {
+    it(`CNP-02 stays as it was: ${told}`, () => {
       assert.deepEqual(project(policy(spec)), {
         fact: 'keep',
         problems: [`${told}; the policy stays as it was`],

@@ -132,7 +132,7 @@ describe('the law of policies', function () {
       numRuns: Math.ceil(runs / 10),
     },
   ])
-    it(`NP-03 NP-05 NP-07 NP-11 NP-20 CNP-order ${name}`, () => {
+    it(`NP-03 NP-05 NP-07 NP-11 NP-20 CNP-04 ${name}`, () => {
       fc.assert(
         fc.property(clusters, picks(12), (one, all) => {
           const desired = planCluster(one);

@@ -519,7 +519,7 @@ describe('mistakes in ports of policies', () => {
       out: ['warning no-dns p spec.egress'],
     },
     {
-      name: 'CNP-accept an Admin rule that accepts port 53 lets names be asked for, a Baseline rule does not',
+      name: 'CNP-03 an Admin rule that accepts port 53 lets names be asked for, a Baseline rule does not',
       in: [
         policy('p', { ...egress({}), podSelector: labelled({ app: 'web' }) }),
         policy('q', { ...egress({}), podSelector: labelled({ app: 'db' }) }),
@@ -697,7 +697,7 @@ describe('order of ClusterNetworkPolicies', () => {
   const peers = (name: string) => [{ pods: team(name) }];
   run([
     {
-      name: 'CNP-order finds a rule that an earlier one of its policy hides',
+      name: 'CNP-04 finds a rule that an earlier one of its policy hides',
       in: [
         cluster('c', {
           ingress: [
@@ -711,7 +711,7 @@ describe('order of ClusterNetworkPolicies', () => {
       out: ['warning hidden c spec.ingress[1]', 'info hidden c spec.ingress[2]'],
     },
     {
-      name: 'CNP-order finds a rule that a policy of a smaller priority hides, by number and not by name',
+      name: 'CNP-04 finds a rule that a policy of a smaller priority hides, by number and not by name',
       in: [
         cluster('a', {
           priority: 200,
@@ -723,7 +723,7 @@ describe('order of ClusterNetworkPolicies', () => {
       out: ['warning hidden a spec.ingress[0]'],
     },
     {
-      name: 'CNP-order what tier Admin decides hides Baseline, what it passes does not',
+      name: 'CNP-04 what tier Admin decides hides Baseline, what it passes does not',
       in: [
         cluster('admin', {
           ingress: [
@@ -744,7 +744,7 @@ describe('order of ClusterNetworkPolicies', () => {
       out: ['warning hidden base spec.ingress[0]'],
     },
     {
-      name: 'CNP-order rules for other pods, peers, ports and directions, and later ones, hide nothing',
+      name: 'CNP-04 rules for other pods, peers, ports and directions, and later ones, hide nothing',
       in: [
         cluster('a', {
           priority: 1,
@@ -767,7 +767,7 @@ describe('order of ClusterNetworkPolicies', () => {
       out: [],
     },
     {
-      name: 'CNP-order of two with one priority neither surely hides the other',
+      name: 'CNP-02 of two with one priority neither surely hides the other',
       in: [
         cluster('a', { ingress: [clusterRule({ action: 'Deny' })] }),
         cluster('b', { ingress: [clusterRule({ action: 'Deny' })] }),
@@ -776,7 +776,7 @@ describe('order of ClusterNetworkPolicies', () => {
       out: [],
     },
     {
-      name: 'CNP-priority finds two of one tier and priority that have a pod in common',
+      name: 'CNP-04 finds two of one tier and priority that have a pod in common',
       in: [
         cluster('a', { ingress: [clusterRule()] }),
         cluster('b', { subject: team('a'), ingress: [clusterRule({ action: 'Deny' })] }),
@@ -785,7 +785,7 @@ describe('order of ClusterNetworkPolicies', () => {
       out: ['warning same-priority b spec.priority'],
     },
     {
-      name: 'CNP-priority pods that may come are worth knowing',
+      name: 'CNP-04 pods that may come are worth knowing',
       in: [
         cluster('a', {
           subject: { namespace: all, pods: labelled({ x: '1' }) },
@@ -800,7 +800,7 @@ describe('order of ClusterNetworkPolicies', () => {
       out: ['info same-priority b spec.priority'],
     },
     {
-      name: 'CNP-priority says nothing of other pods, tiers, numbers and directions',
+      name: 'CNP-04 says nothing of other pods, tiers, numbers and directions',
       in: [
         cluster('a', { subject: team('a'), ingress: [clusterRule()] }),
         cluster('b', { subject: team('b'), ingress: [clusterRule()] }),

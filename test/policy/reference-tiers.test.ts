@@ -20,7 +20,7 @@ const fromX = { pods: pods(selector({ team: 'x' })) };
 const allowX = policy('a/x', { ingress: [rule([{ namespaceSelector: selector({ team: 'x' }) }])] });
 const tiers: readonly Case[] = [
   {
-    name: 'CNP-order the first rule that matches decides',
+    name: 'CNP-04 the first rule that matches decides',
     given: {
       clusterPolicies: [
         clusterPolicy('one', {
@@ -35,7 +35,7 @@ const tiers: readonly Case[] = [
     ],
   },
   {
-    name: 'CNP-order a lower priority goes first, whatever the name',
+    name: 'CNP-04 a lower priority goes first, whatever the name',
     given: {
       clusterPolicies: [
         clusterPolicy('a', { priority: 1000, ingress: [clusterRule('Accept', [fromX])] }),
@@ -45,7 +45,7 @@ const tiers: readonly Case[] = [
     packets: [`${cli} > ${web} TCP 80: deny`],
   },
   {
-    name: 'CNP-order of one priority, by name',
+    name: 'CNP-04 of one priority, by name',
     given: {
       clusterPolicies: [
         clusterPolicy('b', { ingress: [clusterRule('Deny', [fromX])] }),
@@ -55,7 +55,7 @@ const tiers: readonly Case[] = [
     packets: [`${cli} > ${web} TCP 80: allow`],
   },
   {
-    name: 'CNP-order tier Admin goes before tier Baseline, whatever the priority',
+    name: 'CNP-04 tier Admin goes before tier Baseline, whatever the priority',
     given: {
       clusterPolicies: [
         clusterPolicy('a', {
@@ -69,7 +69,7 @@ const tiers: readonly Case[] = [
     packets: [`${cli} > ${web} TCP 80: allow`],
   },
   {
-    name: 'CNP-order Admin decides over NetworkPolicies, in both ways',
+    name: 'CNP-04 Admin decides over NetworkPolicies, in both ways',
     given: {
       policies: [allowX],
       clusterPolicies: [
@@ -85,7 +85,7 @@ const tiers: readonly Case[] = [
     ],
   },
   {
-    name: 'CNP-order NetworkPolicies decide over Baseline, in both ways, where they select',
+    name: 'CNP-04 NetworkPolicies decide over Baseline, in both ways, where they select',
     given: {
       policies: [{ ...allowX, podSelector: webOnly }],
       clusterPolicies: [
@@ -104,7 +104,7 @@ const tiers: readonly Case[] = [
     ],
   },
   {
-    name: 'CNP-order where NetworkPolicies isolate for egress only, Baseline decides of ingress',
+    name: 'CNP-04 where NetworkPolicies isolate for egress only, Baseline decides of ingress',
     given: {
       policies: [policy('a/out', { egress: [] })],
       clusterPolicies: [
@@ -114,7 +114,7 @@ const tiers: readonly Case[] = [
     packets: [`${db} > ${web} TCP 80: deny`, `${outside} > ${web} TCP 80: allow`],
   },
   {
-    name: 'CNP-pass leaves the tier: later rules and policies of it say nothing',
+    name: 'CNP-03 leaves the tier: later rules and policies of it say nothing',
     given: {
       policies: [{ ...allowX, podSelector: webOnly }],
       clusterPolicies: [
@@ -134,7 +134,7 @@ const tiers: readonly Case[] = [
     ],
   },
   {
-    name: 'CNP-pass of Baseline is the default: allowed',
+    name: 'CNP-03 of Baseline is the default: allowed',
     given: {
       clusterPolicies: [
         clusterPolicy('a', {
@@ -146,7 +146,7 @@ const tiers: readonly Case[] = [
     packets: [`${cli} > ${web} TCP 80: allow`, `${db} > ${web} TCP 80: deny`],
   },
   {
-    name: 'CNP-subject by namespace and by pod; others are not concerned',
+    name: 'CNP-02 by namespace and by pod; others are not concerned',
     given: {
       clusterPolicies: [
         clusterPolicy('a', {
@@ -166,7 +166,7 @@ const tiers: readonly Case[] = [
     ],
   },
   {
-    name: 'CNP-closed a rule for everybody is for everybody and everything',
+    name: 'CNP-07 a rule for everybody is for everybody and everything',
     given: {
       policies: [allowX],
       clusterPolicies: [clusterPolicy('a', { ingress: [clusterRule('Deny')] })],
@@ -179,7 +179,7 @@ const tiers: readonly Case[] = [
     ],
   },
   {
-    name: 'CNP-networks of egress; pods are in them, too',
+    name: 'CNP-05 of egress; pods are in them, too',
     given: {
       clusterPolicies: [
         clusterPolicy('a', {
@@ -199,7 +199,7 @@ const tiers: readonly Case[] = [
     ],
   },
   {
-    name: 'CNP-nodes are the internal addresses of nodes with the labels',
+    name: 'CNP-05 are the internal addresses of nodes with the labels',
     given: {
       clusterPolicies: [
         clusterPolicy('a', {
@@ -214,14 +214,14 @@ const tiers: readonly Case[] = [
     ],
   },
   {
-    name: 'CNP-nodes a pod of the host is its node, and no pod',
+    name: 'CNP-05 a pod of the host is its node, and no pod',
     given: {
       clusterPolicies: [clusterPolicy('a', { egress: [clusterRule('Deny', [{ pods: pods() }])] })],
     },
     packets: [`${cli} > ${otherNode} TCP 22: allow`, `${cli} > ${db} TCP 22: deny`],
   },
   {
-    name: 'CNP-ports numbers, ranges and whole protocols',
+    name: 'CNP-06 numbers, ranges and whole protocols',
     given: {
       clusterPolicies: [
         clusterPolicy('a', {
@@ -249,7 +249,7 @@ const tiers: readonly Case[] = [
     ],
   },
   {
-    name: 'CNP-ports a name is of every protocol that has it, of the destination',
+    name: 'CNP-06 a name is of every protocol that has it, of the destination',
     given: {
       clusterPolicies: [
         clusterPolicy('a', {
@@ -269,7 +269,7 @@ const tiers: readonly Case[] = [
     ],
   },
   {
-    name: 'CNP-hairpin a pod that reaches itself is subject; NetworkPolicies do not mind',
+    name: 'CNP-09 a pod that reaches itself is subject; NetworkPolicies do not mind',
     given: {
       policies: [policy('a/none', { ingress: [], egress: [] })],
       clusterPolicies: [
@@ -282,7 +282,7 @@ const tiers: readonly Case[] = [
     packets: [`${web} > ${web} TCP 80: deny`, `${web} > ${web} TCP 81: allow`],
   },
   {
-    name: 'CNP-hairpin of a pod that no NetworkPolicy isolates, Baseline decides',
+    name: 'CNP-09 of a pod that no NetworkPolicy isolates, Baseline decides',
     given: {
       clusterPolicies: [
         clusterPolicy('b', { tier: 'Baseline', ingress: [clusterRule('Deny', [fromX])] }),
