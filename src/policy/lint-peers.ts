@@ -1,5 +1,5 @@
 import { type Prefix, prefixLength } from '../core/ip.ts';
-import type { LabelSelector } from '../model/facts.ts';
+import type { LabelSelector, PodSelector } from '../model/facts.ts';
 import { everyPod } from '../model/selections.ts';
 import { namespaceNameLabel, prefixesMeet, prefixInside, type Reach } from './contains.ts';
 import {
@@ -29,7 +29,7 @@ type BlockReach = Extract<Reach, { kind: 'block' }>;
 
 function lintSubject(world: World, { subject, subjectField }: LintPolicy, report: Report): void {
   if (typeof subject.namespace !== 'string')
-    if (lintNamespaces(world, `${subjectField}.namespaceSelector`, subject.namespace, report))
+    if (lintNamespaces(world, namespacesField(subjectField, subject), subject.namespace, report))
       return;
   if (world.podsOf(subject).length > 0) return;
   // A policy for all pods of a namespace may come before the first of them.
@@ -129,7 +129,17 @@ function lintPodPeer(
   const { namespace } = reach.pods;
   const inside = source.kind === 'cluster' ? `${field}.pods` : field;
   if (typeof namespace !== 'string')
-    if (lintNamespaces(world, `${inside}.namespaceSelector`, namespace, report)) return;
+    if (
+      lintNamespaces(
+        world,
+        source.kind === 'cluster'
+          ? namespacesField(field, reach.pods)
+          : `${field}.namespaceSelector`,
+        namespace,
+        report,
+      )
+    )
+      return;
   if (world.podsOf(reach.pods).length > 0) return;
   if (selectorWords(reach.pods.pods) === 'everything') return;
   report('warning', 'selects-nothing', {
@@ -137,6 +147,12 @@ function lintPodPeer(
     written: `${podsWords(reach.pods)}: there is none`,
     meant: elsewhere(world, reach),
   });
+}
+
+/** ClusterNetworkPolicy names namespaces alone, or pods by both selectors. */
+function namespacesField(field: string, { pods }: PodSelector): string {
+  const alone = selectorWords(pods) === 'everything';
+  return alone ? `${field}.namespaces` : `${field}.pods.namespaceSelector`;
 }
 
 /** Where the pods are that a peer looks for in the wrong place. */

@@ -119,6 +119,26 @@ spec:
     ]);
   });
 
+  it('CNP-subject reads ClusterNetworkPolicies, which have no namespace', () => {
+    const text = `apiVersion: policy.networking.k8s.io/v1alpha2
+kind: ClusterNetworkPolicy
+metadata: { name: c }
+spec:
+  tier: Admin
+  priority: 5
+  subject: { pods: { namespaceSelector: { matchLabels: { name: shop } }, podSelector: { matchLabels: { app: web } } } }
+  ingress: [{ action: Deny, from: [{ namespaces: {} }] }, { action: Accept, from: [{ namespaces: {} }] }]
+`;
+    assert.deepEqual(told(text), {
+      usable: true,
+      policies: 1,
+      findings: [
+        'error namespace-label ClusterNetworkPolicy/c spec.subject.pods.namespaceSelector',
+        'warning hidden ClusterNetworkPolicy/c spec.ingress[1]',
+      ],
+    });
+  });
+
   it('NP-25 a policy of the file stands for the one in force', () => {
     const text = `${head}metadata: { name: old }\n${forWeb}`;
     assert.deepEqual(told(text).findings, []);

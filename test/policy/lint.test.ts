@@ -292,8 +292,8 @@ describe('mistakes in peers of policies', () => {
       ],
       finding: 'namespace-label',
       out: [
-        'error namespace-label c spec.subject.namespaceSelector',
-        'error namespace-label d spec.ingress[0].from[0].pods.namespaceSelector',
+        'error namespace-label c spec.subject.namespaces',
+        'error namespace-label d spec.ingress[0].from[0].namespaces',
         'error namespace-label p spec.ingress[0].from[0].namespaceSelector',
       ],
     },
