@@ -2,7 +2,7 @@ import { familyOf, hostPrefix, type Prefix } from '../core/ip.ts';
 import { reservedPrefixes } from '../core/link-addresses.ts';
 import { everybody, permitAll } from '../desired/filters.ts';
 import { edgeName, uplinkName } from '../desired/names.ts';
-import type { Planner } from '../desired/plan.ts';
+import { emptyPlan, type Planner } from '../desired/plan.ts';
 import type { FilterRule } from '../desired/rows.ts';
 import { hasChanged } from '../model/node-parts.ts';
 import type { ChangedKeys, Facts } from '../model/store.ts';
@@ -26,9 +26,13 @@ export const edgePlanner: Planner<Facts, ChangedKeys> = {
     return changed.config || changed.uplink || isOther ? [edgeName] : [];
   },
   plan(facts) {
-    const node = facts.nodes.get(facts.config.get('config')?.nodeName ?? '');
-    const uplink = facts.uplink.get(uplinkName)?.addresses ?? [];
-    const own = [...uplink.map(({ ip }) => ip), ...(node?.internalIps ?? [])].map(hostPrefix);
+    const config = facts.config.get('config');
+    const uplink = facts.uplink.get(uplinkName);
+    if (config === undefined || uplink === undefined) return emptyPlan;
+    const node = facts.nodes.get(config.nodeName);
+    const own = [...uplink.addresses.map(({ ip }) => ip), ...(node?.internalIps ?? [])].map(
+      hostPrefix,
+    );
     const ours = new Set([...(node?.podCidrs ?? []), ...own, ...reservedPrefixes]);
     return {
       rows: { filters: [{ name: edgeName, rules: [...ours].sort().map(denyFrom) }, permitAll] },

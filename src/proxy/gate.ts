@@ -195,9 +195,8 @@ function toFrontend(allow: boolean, source: Prefix, { vip, port }: Frontend): Fi
 }
 
 /** Which interfaces have which filters; those of pods are src/policy's. */
-function planLists(facts: Facts): { filters: FilterRow[]; filterLists?: FilterListRow[] } {
-  const filters = [permitAll];
-  if (!facts.uplink.has(uplinkName)) return { filters };
+function planLists(facts: Facts): { filters?: FilterRow[]; filterLists?: FilterListRow[] } {
+  if (!facts.uplink.has(uplinkName)) return {};
   const isKnown = known.every((kind) => facts.complete.has(kind));
   const ranges = isKnown ? gateFilterNames(facts.gated, 'ranges') : [];
   const local = isKnown ? gateFilterNames(facts.gated, 'local') : [];
@@ -211,5 +210,5 @@ function planLists(facts: Facts): { filters: FilterRow[]; filterLists?: FilterLi
   ];
   if (ranges.length > 0)
     filterLists.push({ interface: hostName, input: [...ranges, permitAll.name], output: [] });
-  return { filters, filterLists };
+  return { filters: [permitAll], filterLists };
 }
