@@ -1,5 +1,6 @@
+import assert from 'node:assert/strict';
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -19,8 +20,8 @@ export interface Gobgpd extends AsyncDisposable {
   readonly client: GobgpClient;
   /** Kills without a word to anybody, as a crash does, or asks to end with SIGTERM. */
   kill(signal?: 'SIGKILL' | 'SIGTERM'): Promise<void>;
-  /** Stops the process from running, or lets it go on. */
-  freeze(frozen: boolean): void;
+  /** Stops the process from running, or lets it go on; resolves when all its threads have. */
+  freeze(frozen: boolean): Promise<void>;
   /** Starts again on the same socket, knowing nothing. */
   restart(otherProgram?: string): Promise<void>;
 }
@@ -105,7 +106,12 @@ export async function startGobgpd(program: string, index: number, site?: Site): 
     address,
     client,
     kill,
-    freeze: (frozen) => child?.kill(frozen ? 'SIGSTOP' : 'SIGCONT'),
+    async freeze(frozen) {
+      const { pid } = child ?? {};
+      assert.ok(pid !== undefined, 'gobgpd runs');
+      child?.kill(frozen ? 'SIGSTOP' : 'SIGCONT');
+      await until('stopped', () => isStopped(pid) === frozen);
+    },
     restart,
     async [Symbol.asyncDispose]() {
       await client[Symbol.asyncDispose]();
@@ -126,6 +132,14 @@ export async function until(
     if (performance.now() > deadline) throw new Error(`not within ${timeoutMs} ms: ${what}`);
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
+}
+
+/** Whether all threads of a process are stopped (proc(5), the state after the name). */
+function isStopped(pid: number): boolean {
+  const tasks = `/proc/${pid}/task`;
+  return readdirSync(tasks).every((task) =>
+    /\) T /.test(readFileSync(join(tasks, task, 'stat'), 'utf8')),
+  );
 }
 
 async function answers(client: GobgpClient): Promise<void> {

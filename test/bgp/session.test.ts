@@ -110,12 +110,12 @@ for (const version of [3, 4] as const) {
 
     it('notices a gobgpd that hangs, and fails its calls instead of waiting', async () => {
       const before = b.target.session;
-      b.gobgpd.freeze(true);
+      await b.gobgpd.freeze(true);
       const calls = b.target.listPeers(AbortSignal.timeout(20_000));
       await assert.rejects(calls, (error) => error instanceof GobgpError && error.isConnectionLoss);
       await until('noticed', () => b.target.session === undefined);
       assert.deepEqual(b.learned(), learnedOfA);
-      b.gobgpd.freeze(false);
+      await b.gobgpd.freeze(false);
       await until('back', () => b.target.session !== undefined);
       assert.notEqual(b.target.session, before);
       const state = async () => (await b.target.listPeers(AbortSignal.timeout(5000)))[0]?.state;
@@ -188,9 +188,9 @@ for (const version of [3, 4] as const) {
       const signal = AbortSignal.timeout(60_000);
       if (version === 4) {
         await until('refused', () => a.failures().length === 1);
-        const [peer] = await a.gobgpd.client.listPeers(signal);
-        assert.equal(peer?.row.holdTimeSeconds, 30);
-        assert.equal(peer?.session, 'established', 'timers change in place');
+        const peerNow = async () => (await a.gobgpd.client.listPeers(signal))[0];
+        await until('timers', async () => (await peerNow())?.row.holdTimeSeconds === 30);
+        assert.equal((await peerNow())?.session, 'established', 'timers change in place');
         assert.match(a.failures()[0] ?? '', /restart gobgpd/);
         await a.gobgpd.kill();
         await a.gobgpd.restart();
