@@ -79,11 +79,11 @@ export const protocol = fc.constantFrom(
   'UDP' as const,
   'SCTP' as const,
 );
-const portNumber = fc.constantFrom(53, 80, 81, 8080, 1, 65535);
-const portName = fc.constantFrom('web', 'dns', 'nobody-has-it');
+const portNumber = fc.constantFrom(53, 80, 81, 83, 1, 65535);
+const portName = fc.constantFrom('web', 'web', 'dns', 'nobody-has-it');
 
 const containerPort: fc.Arbitrary<ContainerPort> = fc.record({
-  name: fc.constantFrom('', 'web', 'dns'),
+  name: fc.constantFrom('', 'web', 'web', 'dns'),
   protocol,
   containerPort: portNumber,
   hostPort: fc.constant(0),

@@ -44,9 +44,18 @@ export function runFilters(
   const rules = names.flatMap((name) => {
     const filter = desired.row('filters', name) as FilterRow | undefined;
     assert.ok(filter, `${interfaceName} wants a filter that there is not: ${name}`);
+    filter.rules.forEach(assertSound);
     return filter.rules;
   });
   return rules.find((rule) => matchesRule(rule, frame))?.action ?? 'deny';
+}
+
+/** VPP takes any nonsense; a rule that can match nothing is a defect of who made it. */
+function assertSound(rule: FilterRule): void {
+  const [first, last] = rule.ports ?? [0, 65535];
+  const text = JSON.stringify(rule);
+  assert.ok(0 <= first && first <= last && last <= 65535, text);
+  assert.equal(rule.source.includes(':'), rule.destination.includes(':'), text);
 }
 
 function matchesRule(rule: FilterRule, frame: Frame): boolean {

@@ -10,7 +10,7 @@ import { attachment, config, uplink } from '../facts.ts';
 import { cluster, crowd, podAddresses } from './arbitraries.ts';
 import { type Commit, commitsOf, history } from './histories.ts';
 import { type Frame, frameOf, runFilters } from './interpreter.ts';
-import { type Pick, packetsOf, picks } from './picks.ts';
+import { type Choice, packetsOf, picks } from './picks.ts';
 import { type Cluster, directionVerdict, type Packet } from './reference.ts';
 
 /** More for a search: POLICY_LAW_RUNS=20000. */
@@ -85,7 +85,7 @@ interface Meeting {
   readonly known: Cluster;
 }
 
-function* meetings(one: Cluster, all: readonly Pick[]): Generator<Meeting> {
+function* meetings(one: Cluster, all: readonly Choice[]): Generator<Meeting> {
   const packetOf = packetsOf(one);
   for (const before of localPods(one)) {
     const { ips } = attachmentOf(before);

@@ -17,20 +17,23 @@ import type { Cluster, Packet } from './reference.ts';
 const otherAddresses = ['198.51.100.7', '0.0.0.1', '255.255.255.254', '::5', '4000::1', 'fe80::9'];
 
 /** What becomes a packet in a cluster: numbers choose from the addresses and ports that matter. */
-export interface Pick {
+export interface Choice {
   readonly pod: number;
   readonly peer: number;
   readonly isSent: boolean;
+  /** To or from another pod, by what some rule or container says; else anything with anything. */
+  readonly isLikely: boolean;
   readonly protocol: Packet['protocol'];
   readonly port: number;
 }
 
-export const picks = (count: number): fc.Arbitrary<readonly Pick[]> =>
+export const picks = (count: number): fc.Arbitrary<readonly Choice[]> =>
   fc.array(
     fc.record({
       pod: fc.nat(1_000),
       peer: fc.nat(1_000),
       isSent: fc.boolean(),
+      isLikely: fc.boolean(),
       protocol: fc.oneof(protocol, protocol, fc.constantFrom('ICMP' as const, 47, 50)),
       port: fc.nat(1_000),
     }),
@@ -41,27 +44,28 @@ export const picks = (count: number): fc.Arbitrary<readonly Pick[]> =>
  * Makes picks packets of the cluster: from or to an address, by default of some pod; the other end
  * and the port are at the edge of what some object says.
  */
-export function packetsOf(cluster: Cluster): (pick: Pick, own?: Ip) => Packet {
+export function packetsOf(cluster: Cluster): (pick: Choice, own?: Ip) => Packet {
   const pods = cluster.pods.flatMap((one) => (one.hostNetwork ? [] : one.ips));
   const peers = addressesOf(cluster);
-  const ports = portsOf(cluster);
+  const services = servicesOf(cluster);
+  const ports = [...new Set([0, 65535, ...services.map(({ port }) => port)])];
   return (pick, given) => {
     const own = given ?? (pods.length === 0 ? ip('10.244.1.3') : choose(pods, pick.pod));
-    const family = familyOf(own);
-    const other = choose(
-      peers.filter((one) => familyOf(one) === family),
-      pick.peer,
-    );
-    const hasPorts = typeof pick.protocol === 'string' && pick.protocol !== 'ICMP';
+    const near = pick.isLikely ? ofFamily(own, pods) : [];
+    const other = choose(near.length > 0 ? near : ofFamily(own, peers), pick.peer);
+    const ends = pick.isSent ? { from: own, to: other } : { from: other, to: own };
+    const { protocol } = pick;
+    if (pick.isLikely && services.length > 0) return { ...ends, ...choose(services, pick.port) };
+    if (protocol === 'ICMP' || typeof protocol === 'number')
+      return { ...ends, protocol: protocol, port: 0 };
     // RFC 9260, 3.1: nobody uses port 0 of SCTP.
-    const usable = pick.protocol === 'SCTP' ? ports.filter((one) => one !== 0) : ports;
-    return {
-      from: pick.isSent ? own : other,
-      to: pick.isSent ? other : own,
-      protocol: pick.protocol,
-      port: hasPorts ? choose(usable, pick.port) : 0,
-    };
+    const usable = protocol === 'SCTP' ? ports.filter((one) => one !== 0) : ports;
+    return { ...ends, protocol: protocol, port: choose(usable, pick.port) };
   };
+}
+
+function ofFamily(own: Ip, all: readonly Ip[]): Ip[] {
+  return all.filter((one) => familyOf(one) === familyOf(own));
 }
 
 function choose<T>(all: readonly T[], number: number): T {
@@ -98,15 +102,25 @@ function edgesOf(block: Prefix): Ip[] {
     .map((one) => ipFromBigInt(one, family));
 }
 
-function portsOf({ pods, policies, clusterPolicies }: Cluster): number[] {
+/** Ports of containers, and those at the edges of what rules say, each of its protocol. */
+function servicesOf({
+  pods,
+  policies,
+  clusterPolicies,
+}: Cluster): Pick<Packet, 'protocol' | 'port'>[] {
+  const named = pods.flatMap((one) =>
+    one.ports.map(({ protocol, containerPort: port }) => ({ protocol, port })),
+  );
   const written = [...policies, ...clusterPolicies].flatMap(({ ingress, egress }) =>
     [...ingress, ...egress].flatMap((rule) =>
-      rule.ports.flatMap((one) =>
-        [one.port, one.endPort].filter((edge) => typeof edge === 'number'),
+      rule.ports.flatMap(({ protocol = 'TCP', port, endPort }) =>
+        [port, endPort]
+          .filter((edge) => typeof edge === 'number')
+          .flatMap((edge) => [edge - 1, edge, edge + 1].map((each) => ({ protocol, port: each }))),
       ),
     ),
   );
-  const edges = written.flatMap((one) => [one - 1, one, one + 1]);
-  const named = pods.flatMap((one) => one.ports.map(({ containerPort: number }) => number));
-  return [...new Set([0, 65535, ...edges, ...named])].filter((one) => one >= 0 && one <= 65535);
+  return [...named, ...written].filter(
+    ({ protocol, port }) => (protocol === 'SCTP' ? 1 : 0) <= port && port <= 65_535,
+  );
 }
