@@ -6,6 +6,7 @@ import type {
   ServiceView,
   TableView,
 } from '../core/control-api.ts';
+import type { PolicyView } from '../core/control-policy.ts';
 import type { AdvertisementView, PeerView, RouteView } from '../core/control-routing.ts';
 
 /** One column of a text table. */
@@ -24,7 +25,7 @@ export const serviceColumns: readonly Column<ServiceView>[] = [
   { title: 'KIND', cell: (item) => item.kind },
   { title: 'FRONTEND', cell: (item) => item.frontend },
   { title: 'STATUS', cell: (item) => item.status },
-  { title: 'BACKENDS', cell: (item) => shorten(item.backends) },
+  { title: 'BACKENDS', cell: (item) => shorten(item.backends, backendsShown) },
   { title: 'ALL BACKENDS', wide: true, cell: (item) => item.backends.join(' ') },
   { title: 'ERROR', cell: (item) => item.error },
 ];
@@ -34,9 +35,28 @@ export const podColumns: readonly Column<PodView>[] = [
   { title: 'ADDRESSES', cell: (item) => item.ips.join(' ') },
   { title: 'INTERFACE', cell: (item) => item.interface },
   { title: 'STATUS', cell: (item) => item.status },
+  { title: 'POLICIES', cell: (item) => item.policies },
   { title: 'KIND', wide: true, cell: (item) => item.kind },
   { title: 'CONTAINER', wide: true, cell: (item) => item.containerId },
   { title: 'ERROR', cell: (item) => item.error },
+];
+
+/** More are counted, not listed, unless `-o wide`. */
+const podsShown = 3;
+
+export const policyColumns: readonly Column<PolicyView>[] = [
+  { title: 'POLICY', cell: (item) => item.policy },
+  { title: 'MODE', cell: (item) => item.mode },
+  { title: 'DIRECTIONS', cell: (item) => item.directions.join(' ') },
+  { title: 'PODS HERE', cell: (item) => shorten(item.pods, podsShown) },
+  { title: 'ALL PODS HERE', wide: true, cell: (item) => item.pods.join(' ') },
+  { title: 'FILTERS', cell: (item) => item.filters },
+  { title: 'RULES', cell: (item) => item.rules },
+  { title: 'ALLOWED', cell: (item) => item.allowed },
+  { title: 'DENIED', cell: (item) => item.denied },
+  { title: 'AUDITED', cell: (item) => item.audited },
+  { title: 'STATUS', cell: (item) => (item.pods.length === 0 ? '-' : item.status) },
+  { title: 'PROBLEMS', cell: (item) => item.problems.join('; ') },
 ];
 
 export const peerColumns: readonly Column<PeerView>[] = [
@@ -121,10 +141,10 @@ export const stepColumns: readonly Column<{ readonly at: string; readonly what: 
   { title: 'WHAT', cell: (item) => item.what },
 ];
 
-function shorten(backends: readonly string[]): string {
-  if (backends.length === 0) return '<none>';
-  const shown = backends.slice(0, backendsShown).join(' ');
-  const more = backends.length - backendsShown;
+function shorten(names: readonly string[], most: number): string {
+  if (names.length === 0) return '<none>';
+  const shown = names.slice(0, most).join(' ');
+  const more = names.length - most;
   return more > 0 ? `${shown} + ${more} more` : shown;
 }
 

@@ -7,6 +7,7 @@ import {
   type StatusView,
   type TraceView,
 } from '../core/control-api.ts';
+import type { FlowExplanation, PodPolicyExplanation } from '../core/control-policy.ts';
 import type { RouteExplanation } from '../core/control-routing.ts';
 import { fillStartup } from '../core/session-table.ts';
 import { AskError, ask, exitCodes } from './ask.ts';
@@ -17,6 +18,7 @@ import {
   errorColumns,
   peerColumns,
   podColumns,
+  policyColumns,
   routeColumns,
   rowColumns,
   serviceColumns,
@@ -24,6 +26,7 @@ import {
   tableColumns,
 } from './columns.ts';
 import { formatExplanation } from './explain.ts';
+import { formatFlows, formatPodPolicies } from './explain-policy.ts';
 import { formatRoute } from './explain-route.ts';
 import { formatItems, formatValue, type Output, outputs } from './format.ts';
 import { lintDiff, lintFile } from './lint.ts';
@@ -151,6 +154,7 @@ function addShow(program: Command, streams: Streams): void {
       return printList(path, advertisementColumns, options, streams);
     });
   list('pods', '/pods', podColumns, 'pods attached to this node');
+  list('policies', '/policies', policyColumns, 'policies, whom they concern here, what they count');
   list('errors', '/errors', errorColumns, "what is wrong with users' objects");
   show
     .command('tables')
@@ -190,9 +194,41 @@ function addExplain(program: Command, streams: Streams): void {
       const structured = options.output === 'json' || options.output === 'yaml';
       streams.out(structured ? formatValue(found, options.output) : formatRoute(found));
     });
+  addExplainPolicy(explain, streams);
   for (const command of explain.commands) {
     command.exitOverride().configureOutput({ writeOut: streams.out, writeErr: streams.err });
   }
+}
+
+interface AskedPolicy {
+  readonly from?: string;
+  readonly to?: string;
+  readonly port?: string;
+  readonly pod?: string;
+}
+
+function addExplainPolicy(explain: Command, streams: Streams): void {
+  explain
+    .command('policy')
+    .option('--from <pod|address>', 'who sends: namespace/name or an address')
+    .option('--to <pod|address|svc/namespace/name>', 'who is asked; of a Service each endpoint')
+    .option('--port <port[/tcp|udp|sctp]>', 'number or name; absent: an ICMP echo')
+    .option('--pod <namespace/name>', "a pod's filters, in the order in which they are asked")
+    .description('whether policies let a packet pass, at both ends, and by which rules')
+    .action(async (given: AskedPolicy, command: Command) => {
+      const { from, to, port = '', pod } = given;
+      const isFlow = from !== undefined && to !== undefined && pod === undefined;
+      const isPod = pod !== undefined && from === undefined && to === undefined && port === '';
+      if (!isFlow && !isPod) return command.error('error: say --from and --to, or --pod');
+      const options = optionsOf(command);
+      const query = new URLSearchParams(isFlow ? { from, to, port } : { pod: pod ?? '' });
+      const found = await ask(options.socket, `/explain/policy?${query}`);
+      const structured = options.output === 'json' || options.output === 'yaml';
+      const text = isFlow
+        ? formatFlows(found as FlowExplanation)
+        : formatPodPolicies(found as PodPolicyExplanation);
+      streams.out(structured ? formatValue(found, options.output) : text);
+    });
 }
 
 function addPolicy(program: Command, streams: Streams, end: (code: number) => void): void {

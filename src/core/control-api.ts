@@ -58,6 +58,11 @@ export interface PodView {
   readonly interface: string;
   readonly kind: string;
   readonly containerId: string;
+  /**
+   * What policies say of it: `open`, `rules` (they have a say, and it is not isolated), the
+   * directions in which it is isolated, such as `ingress+egress`, or `closed` until they are known.
+   */
+  readonly policies: string;
   readonly status: RowStatus;
   readonly error: string;
 }

@@ -61,6 +61,10 @@ export async function controlAnswer(
       return explainAnswer(url.searchParams.get('key') ?? '', view);
     case '/explain/route':
       return routeAnswer(url.searchParams.get('to') ?? '', view, signal);
+    case '/explain/policy':
+      return policyAnswer(url.searchParams, view);
+    case '/policies':
+      return items(await view.policies());
     case '/policy/lint':
       return json(200, view.lintPolicies());
     case '/trace':
@@ -115,6 +119,17 @@ async function routeAnswer(to: string, view: DaemonView, signal: AbortSignal): P
   const found = await view.explainRoute(to, signal);
   if (found !== undefined) return json(200, found);
   return refusal(400, `${JSON.stringify(to)} is neither an address nor a prefix`);
+}
+
+/** A pod's lists where a pod is named, otherwise what becomes of a packet. */
+async function policyAnswer(query: URLSearchParams, view: DaemonView): Promise<Answer> {
+  const pod = query.get('pod');
+  const text = (name: string) => query.get(name) ?? '';
+  const [from, to, port] = [text('from'), text('to'), text('port')];
+  if (pod === null && (from === '' || to === ''))
+    return refusal(400, 'say from and to, or pod: each namespace/name');
+  const found = await (pod === null ? view.explainFlow({ from, to, port }) : view.explainPod(pod));
+  return found.ok ? json(200, found.value) : refusal(404, found.problem);
 }
 
 /** `source`, `destination`, `protocol` and `port` of `/trace`. */

@@ -19,15 +19,14 @@ import {
   holdUplink,
   startBgp,
   startCni,
+  startCounting,
   startProbing,
   startServers,
-  startSessions,
   startVpp,
   uplinkStateFile,
 } from './start.ts';
 import { countConnects } from './target-metrics.ts';
 import type { DaemonView } from './view.ts';
-import { createVppStats } from './vpp-stats.ts';
 
 /**
  * The daemon: wiring only. Sources fill the store, the loop plans and reconciles, targets are
@@ -72,8 +71,7 @@ async function main(configPath: string, signal: AbortSignal): Promise<void> {
     onFailure: ({ stage, key, attempts, error }) =>
       log.warn({ stage, key, attempts }, `row failed: ${errorText(error)}`),
   });
-  await using stats = createVppStats({ path: config.vpp.statsSocket, session: () => vpp.session });
-  await using _sessions = startSessions({ config, store, vpp, stats, loop, log, signal });
+  await using counting = startCounting(config, { store, vpp, loop, log, signal });
   const otherProblems = () => [
     ...[...problems.values()].flat(),
     ...serviceHealth.problems(),
@@ -98,7 +96,7 @@ async function main(configPath: string, signal: AbortSignal): Promise<void> {
     bgp,
     kube: started.kube,
     problems: otherProblems,
-    stats,
+    ...counting,
   });
   await using _cni = await startCni(config, store, loop, { log, signal, metrics });
   await using _servers = await startServers(config, view, {

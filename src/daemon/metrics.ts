@@ -2,6 +2,7 @@ import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom
 import type { Ip } from '../core/ip.ts';
 import { bgpCounters, collectBgp } from './bgp-metrics.ts';
 import { type HttpServer, json, serveHttp } from './http.ts';
+import { collectPolicies } from './policy-metrics.ts';
 import type { DaemonView } from './view.ts';
 
 /**
@@ -11,7 +12,7 @@ import type { DaemonView } from './view.ts';
  * What can be looked up when somebody scrapes (rows, problems, sources, targets) is looked up
  * then, through the view; only what happens in between is counted. Labels take no values from
  * users' objects, so the number of series is bounded by the code; the exceptions, connections by
- * Service, BGP neighbours and BFD sessions, have bounds of their own.
+ * Service, packets by policy, BGP neighbours and BFD sessions, have bounds of their own.
  */
 export type ScrapeView = Pick<
   DaemonView,
@@ -26,6 +27,9 @@ export type ScrapeView = Pick<
   | 'serviceFigures'
   | 'connections'
   | 'advertisements'
+  | 'policyCounts'
+  | 'policyFigures'
+  | 'policySessions'
 >;
 
 export type Metrics = ReturnType<typeof createMetrics>;
@@ -263,6 +267,7 @@ function collectView(registry: Registry, view: () => ScrapeView | undefined): vo
     }
   });
   collectBgp(looked);
+  collectPolicies(registry, view, looked);
   looked(
     'kvr_bfd_sessions',
     '1 for the state that a BFD session has.',

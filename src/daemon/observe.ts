@@ -21,7 +21,10 @@ import { explainRoute } from './explain-route.ts';
 import { explainService, similarServices } from './explain-service.ts';
 import type { Loop } from './loop.ts';
 import { lintConfig } from './plan-diff.ts';
+import type { PolicyCounts } from './policy-counts.ts';
 import { lintManifests, lintPoliciesInForce } from './policy-lint.ts';
+import { observePolicies } from './policy-observe.ts';
+import { standOf } from './policy-views.ts';
 import { advertisementViews, desiredRows, peerViews, routeViews } from './routing-views.ts';
 import { errorsOf, statusOf } from './row-status.ts';
 import { frontendConnections, serviceFigures } from './service-figures.ts';
@@ -45,6 +48,7 @@ export interface Observed {
   /** Problems of the sources: configuration, objects of the cluster. */
   readonly problems: () => readonly Problem[];
   readonly stats: VppStats;
+  readonly policyCounts: PolicyCounts;
   readonly bfd: Pick<BfdWatch, 'states'>;
 }
 
@@ -103,6 +107,12 @@ export function observe(parts: Observed): DaemonView {
       manifests === undefined
         ? lintPoliciesInForce(store.facts)
         : lintManifests(manifests.text, manifests.namespace, store.facts),
+    ...observePolicies({
+      ...parts,
+      facts: store.facts,
+      counts: parts.policyCounts,
+      problems: () => problemViews(parts),
+    }),
     trace: (request) => traceRows(store, loop, request),
   };
 }
@@ -225,6 +235,7 @@ function podViews(parts: Observed): PodView[] {
       interface: attachment.hostInterface,
       kind: attachment.kind,
       containerId: attachment.containerId,
+      policies: standOf(loop, name),
       status: failure !== undefined ? 'failed' : ready ? 'done' : 'pending',
       error: failure === undefined ? '' : errorText(failure.error),
     };

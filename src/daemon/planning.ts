@@ -4,6 +4,7 @@ import type { Planner } from '../desired/plan.ts';
 import type { ChangedKeys, Facts, Snapshot } from '../model/store.ts';
 import { edgePlanner } from '../policy/edge.ts';
 import { policyPlanner } from '../policy/plan.ts';
+import { policyProblemPlanners } from '../policy/problems.ts';
 import { gatePlanner } from '../proxy/gate.ts';
 import { hostPortPlanner } from '../proxy/host-ports.ts';
 import { servicePlanner } from '../proxy/plan.ts';
@@ -20,6 +21,7 @@ export const planners: readonly Planner<Facts, ChangedKeys>[] = [
   podPlanner,
   policyPlanner,
   edgePlanner,
+  ...policyProblemPlanners,
   speakerPlanner,
   nodePlanner,
   servicePlanner,

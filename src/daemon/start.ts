@@ -32,10 +32,12 @@ import type { createLog } from './log.ts';
 import type { Loop, Round } from './loop.ts';
 import { type Metrics, serveMetrics } from './metrics.ts';
 import { awaitPod } from './pod-ready.ts';
+import { createPolicyAudit, followPolicies } from './policy-audit.ts';
+import { createPolicyCounts } from './policy-counts.ts';
 import { createProbing } from './probing.ts';
 import { drainingEndpoints, watchSessionPause } from './session-pause.ts';
 import type { DaemonView } from './view.ts';
-import type { VppStats } from './vpp-stats.ts';
+import { createVppStats, type VppStats } from './vpp-stats.ts';
 
 /** The parts of the daemon, each started by one call and ended by its disposal. */
 export type Log = ReturnType<typeof createLog>;
@@ -182,7 +184,7 @@ export function startVpp(
 }
 
 /** What becomes of VPP's sessions: who is remembered, for how long they are kept, who is denied one. */
-export function startSessions(parts: {
+function startSessions(parts: {
   readonly config: Config;
   readonly store: Store;
   readonly vpp: VppTarget;
@@ -220,6 +222,39 @@ export function startSessions(parts: {
       await policyLog[Symbol.asyncDispose]();
       affinity[Symbol.dispose]();
       pause[Symbol.dispose]();
+    },
+  };
+}
+
+/** What VPP counts, and what follows from it: sessions, packets by policy, what audits tell. */
+export function startCounting(
+  config: Config,
+  parts: {
+    readonly store: Store;
+    readonly vpp: VppTarget;
+    readonly loop: Pick<Loop, 'desired' | 'reconciler'>;
+    readonly log: Log;
+    readonly signal: AbortSignal;
+  },
+) {
+  const { vpp, loop, log } = parts;
+  const stop = new AbortController();
+  const signal = AbortSignal.any([parts.signal, stop.signal]);
+  const stats = createVppStats({ path: config.vpp.statsSocket, session: () => vpp.session });
+  const sessions = startSessions({ ...parts, config, stats });
+  const handles = () => vpp.handles?.filters;
+  const policyCounts = createPolicyCounts({ desired: loop.desired, stats, handles });
+  const say = (message: string, fields: object) => log.info(fields, message);
+  const audit = createPolicyAudit({ counts: policyCounts, log: say, monotonic: clock.monotonic });
+  const following = followPolicies({ counts: policyCounts, audit, clock, signal });
+  return {
+    stats,
+    policyCounts,
+    async [Symbol.asyncDispose]() {
+      stop.abort();
+      await following;
+      await sessions[Symbol.asyncDispose]();
+      await stats[Symbol.asyncDispose]();
     },
   };
 }

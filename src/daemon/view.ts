@@ -9,6 +9,13 @@ import type {
   TraceRequest,
   TraceView,
 } from '../core/control-api.ts';
+import type {
+  FlowExplanation,
+  PodPolicyExplanation,
+  PolicyFigures,
+  PolicyView,
+  VerdictCounts,
+} from '../core/control-policy.ts';
 import type { PolicyLintView } from '../core/control-policy-lint.ts';
 import type {
   AdvertisementView,
@@ -17,7 +24,15 @@ import type {
   RouteExplanation,
   RouteView,
 } from '../core/control-routing.ts';
+import type { Parsed } from '../core/parsed.ts';
 import type { Stage } from '../desired/table.ts';
+
+/** `--from`, `--to` and `--port` of `kvr explain policy`, as they were typed; '' without a port. */
+export interface FlowQuestion {
+  readonly from: string;
+  readonly to: string;
+  readonly port: string;
+}
 
 /** How far the data plane is behind what the cluster said (KP-52). */
 export interface Freshness {
@@ -101,5 +116,16 @@ export interface DaemonView {
   lint(text: string): LintView;
   /** Mistakes in the policies of manifests; absent: in those in force. */
   lintPolicies(manifests?: { readonly text: string; readonly namespace: string }): PolicyLintView;
+  /** Each policy of the cluster, with what this node counted for it. */
+  policies(): Promise<readonly PolicyView[]>;
+  /** Packets by policy and verdict, after a look at VPP's counters. */
+  policyCounts(): Promise<ReadonlyMap<string, VerdictCounts>>;
+  policyFigures(): PolicyFigures;
+  /** Sessions of VPP's filters; undefined when VPP does not say. */
+  policySessions(): Promise<number | undefined>;
+  /** Whether policies let a packet pass; rejected when the words mean no packet. */
+  explainFlow(question: FlowQuestion): Promise<Parsed<FlowExplanation>>;
+  /** What a pod's interface asks of packets; rejected when this node has no such pod. */
+  explainPod(pod: string): Promise<Parsed<PodPolicyExplanation>>;
   trace(request: TraceRequest, signal: AbortSignal): Promise<TraceView>;
 }

@@ -71,7 +71,8 @@ function formatDevice(row: InterfaceRow): string {
   return ` ${row.kind === 'tap' ? row.podInterface : row.hostInterface}`;
 }
 
-function formatRule({ action, source, destination, protocol, ports }: FilterRule): string {
+/** One rule of a filter. */
+export function formatRule({ action, source, destination, protocol, ports }: FilterRule): string {
   const where = ports === undefined ? '' : ` ${ports[0] === ports[1] ? ports[0] : ports.join('-')}`;
   return `${action} ${protocol.toLowerCase()} ${source} > ${destination}${where}`;
 }

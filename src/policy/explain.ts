@@ -1,14 +1,14 @@
 import { familyOf, hostPrefix, type Ip, type Prefix } from '../core/ip.ts';
 import { intersectPrefixes } from '../core/prefix-set.ts';
+import { permitAll } from '../desired/filters.ts';
 import type { FilterRow, FilterRule } from '../desired/rows.ts';
 import type { Attachment, ObjectKey, Pod } from '../model/facts.ts';
-import { knownPod } from '../model/policed.ts';
 import { isPeer } from '../model/selections.ts';
 import type { Facts } from '../model/store.ts';
-import { closedFilter, icmpFilter } from './filters.ts';
+import { closedFilter, icmpFilter, nodeFilterName } from './filters.ts';
 import type { List } from './lists.ts';
 import type { Direction } from './peers.ts';
-import { policyList } from './plan.ts';
+import { podLists, policyList } from './plan.ts';
 import type { Reason } from './program.ts';
 
 /**
@@ -31,35 +31,49 @@ export interface Judgement {
   readonly allowed: boolean;
   /** `NetworkPolicy/namespace/name` and so on; empty where no policy decided. */
   readonly policies: readonly string[];
+  /** Rules of policies that say so; none where the pod is isolated and no rule allows it. */
+  readonly rules: readonly PolicyRuleRef[];
+  /** Policies in audit mode that would deny it. */
+  readonly audited: readonly string[];
   /** For people. */
   readonly why: string;
   /** The rule that decided: the filter's name and the rule's place in it. */
   readonly filter: string;
   readonly rule: number;
+  /** All filters that were to be asked. */
+  readonly list: List;
+}
+
+/** A rule of a policy: its place in the direction's list, and its name or ''. */
+export interface PolicyRuleRef {
+  readonly policy: string;
+  readonly index: number;
+  readonly name: string;
 }
 
 /** The ends that are pods, the sender first. An end that is no pod has no policies. */
-export function judgeFlow(facts: Facts, flow: Flow): Judgement[] {
+export function judgeFlow(facts: Facts, flow: Flow, podAt = podFinder(facts)): Judgement[] {
   const judged: Judgement[] = [];
   for (const direction of ['Egress', 'Ingress'] as const) {
-    const pod = podAt(facts, direction === 'Egress' ? flow.from : flow.to);
+    const pod = podAt(direction === 'Egress' ? flow.from : flow.to);
     if (pod !== undefined) judged.push(judge(facts, pod, direction, flow));
   }
   return judged;
 }
 
-/** The pod that has an address now (NP-16, NP-18). */
-export function podAt(facts: Facts, address: Ip): Pod | undefined {
+/** Finds the pod that has an address now (NP-16, NP-18). For many questions at one time. */
+export function podFinder(facts: Facts): (address: Ip) => Pod | undefined {
+  const pods = new Map<Ip, Pod | undefined>();
   for (const attachment of facts.attachments.values())
-    if (attachment.ips.includes(address)) return facts.pods.get(attachment.pod);
-  for (const pod of facts.pods.values()) if (isPeer(pod) && pod.ips.includes(address)) return pod;
-  return undefined;
+    for (const ip of attachment.ips) pods.set(ip, facts.pods.get(attachment.pod));
+  for (const pod of facts.pods.values())
+    if (isPeer(pod)) for (const ip of pod.ips) if (!pods.has(ip)) pods.set(ip, pod);
+  return (address) => pods.get(address);
 }
 
 /** What a pod's policies say of a flow in one direction. */
 export function judge(facts: Facts, pod: Pod, direction: Direction, flow: Flow): Judgement {
-  const attachment = [...facts.attachments.values()].find((one) => one.pod === pod.key);
-  const list = listFor(facts, pod, direction, attachment);
+  const list = listFor(facts, pod, direction);
   const found = firstMatch(list.filters, flow);
   const { name = '', rules = [] } = found?.filter ?? {};
   const rule = found?.rule ?? 0;
@@ -71,22 +85,28 @@ export function judge(facts: Facts, pod: Pod, direction: Direction, flow: Flow):
     pod: pod.key,
     allowed: (rules[rule]?.action ?? 'deny') !== 'deny',
     policies: [...new Set(reasons.flatMap(policiesOf))],
+    rules: reasons.flatMap(rulesOf),
+    audited: [...new Set(reasons.flatMap(auditedBy))],
     why: whyText(name, reasons),
     filter: name,
     rule,
+    list,
   };
 }
 
-function listFor(
-  facts: Facts,
-  pod: Pod,
-  direction: Direction,
-  attachment: Attachment | undefined,
-): List {
-  if (attachment !== undefined && knownPod(facts, attachment) === undefined)
-    return { filters: [closedFilter], reasons: [] };
-  const node = attachment === undefined ? pod.node : (facts.config.get('config')?.nodeName ?? '');
-  return policyList(facts, { pod, node, addresses: attachment?.ips ?? pod.ips }, direction);
+/** Interfaces and pods: by the pod's name. */
+export function attachmentOf(facts: Facts, key: ObjectKey): Attachment | undefined {
+  for (const attachment of facts.attachments.values())
+    if (attachment.pod === key) return attachment;
+  return undefined;
+}
+
+function listFor(facts: Facts, pod: Pod, direction: Direction): List {
+  const attachment = attachmentOf(facts, pod.key);
+  if (attachment === undefined)
+    return policyList(facts, { pod, node: pod.node, addresses: pod.ips }, direction);
+  const { egress, ingress } = podLists(facts, attachment);
+  return direction === 'Egress' ? egress : ingress;
 }
 
 function firstMatch(
@@ -103,9 +123,11 @@ function firstMatch(
 function matches({ source, destination, protocol, ports }: FilterRule, flow: Flow): boolean {
   const sent =
     flow.protocol === 'ICMP' ? (familyOf(flow.to) === 4 ? 'ICMP' : 'ICMPv6') : flow.protocol;
+  // VPP reads none of SCTP: src/policy/filters.ts.
+  const port = flow.protocol === 'SCTP' ? 0 : flow.port;
   return (
     (protocol === 'any' || protocol === sent) &&
-    (ports === undefined || (ports[0] <= flow.port && flow.port <= ports[1])) &&
+    (ports === undefined || (ports[0] <= port && port <= ports[1])) &&
     holds(source, flow.from) &&
     holds(destination, flow.to)
   );
@@ -116,7 +138,8 @@ function holds(prefix: Prefix, address: Ip): boolean {
   return intersectPrefixes(prefix, host) === host;
 }
 
-function policiesOf(by: Reason): readonly string[] {
+/** Policies that stand behind a reason. */
+export function policiesOf(by: Reason): readonly string[] {
   switch (by.kind) {
     case 'rule':
       return [by.policy];
@@ -130,12 +153,25 @@ function policiesOf(by: Reason): readonly string[] {
   }
 }
 
-function whyText(filter: string, reasons: readonly Reason[]): string {
+function rulesOf(by: Reason): readonly PolicyRuleRef[] {
+  if (by.kind === 'audited') return rulesOf(by.by);
+  if (by.kind !== 'rule') return [];
+  const { policy, index, name } = by;
+  return [{ policy, index, name }];
+}
+
+function auditedBy(by: Reason): readonly string[] {
+  return by.kind === 'audited' ? by.policies : [];
+}
+
+/** Why a filter or a rule of it is there, for people. */
+export function whyText(filter: string, reasons: readonly Reason[]): string {
   if (filter === icmpFilter.name) return 'ICMP errors and neighbour discovery always pass';
-  if (filter === 'np-node') return 'what comes from the own node always passes';
+  if (filter === nodeFilterName) return 'what comes from the own node always passes';
   if (filter === closedFilter.name)
     return 'the pod or the policies are not known yet: nothing passes until they are';
-  return reasons.map(reasonText).join('; ');
+  if (filter === permitAll.name) return 'no policy concerns the pod';
+  return [...new Set(reasons.map(reasonText))].join('; ');
 }
 
 /** One reason, for people. */

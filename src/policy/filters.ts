@@ -107,6 +107,8 @@ export const closedFilter: FilterRow = {
   rules: forEverybody({ action: 'deny', protocol: 'any' }),
 };
 
+export const nodeFilterName = 'np-node';
+
 /** NP-15: the node that a pod is on. */
 export function nodeFilter(addresses: readonly Ip[]): FilterRow {
   const rules = [...new Set(addresses)].sort().map(
@@ -117,7 +119,7 @@ export function nodeFilter(addresses: readonly Ip[]): FilterRow {
       protocol: 'any',
     }),
   );
-  return { name: 'np-node', rules: rules.length === 0 ? nobody : rules };
+  return { name: nodeFilterName, rules: rules.length === 0 ? nobody : rules };
 }
 
 /** Where VPP would deny everything, because a filter has no rule: this matches no packet. */

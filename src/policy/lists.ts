@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { FilterRow } from '../desired/rows.ts';
+import type { ObjectKey } from '../model/facts.ts';
 import { everything } from './boxes.ts';
 import { filtersOf, icmpFilter, nameFilter, openFilter, rulesMax } from './filters.ts';
 import type { Direction } from './peers.ts';
@@ -22,12 +23,16 @@ export interface RuleReason {
 /** Filters of one direction; VPP takes 255 for both (acl.api: `u8 count`). */
 const filtersMax = 120;
 
-/** A program as filters. `before` come first: what no policy can forbid. */
-export function listOf(
-  clauses: readonly Clause[],
-  direction: Direction,
-  before: readonly FilterRow[],
-): List {
+/** Whose list it is, and what comes first, because no policy can forbid it. */
+interface Subject {
+  readonly direction: Direction;
+  readonly before: readonly FilterRow[];
+  readonly pod: ObjectKey;
+}
+
+/** A program as filters. */
+export function listOf(clauses: readonly Clause[], subject: Subject): List {
+  const { direction, before } = subject;
   const [first] = clauses;
   if (first?.by.kind === 'default' && first.parts[0] === everything)
     return packed([{ filter: openFilter, reasons: [whole(openFilter, first.by)] }]);
@@ -36,7 +41,7 @@ export function listOf(
   for (const { action, parts, by } of clauses)
     for (const part of parts) {
       const verb = action === 'allow' ? 'reflect' : 'deny';
-      for (const filter of filtersOf(part, direction, verb, tagOf(by, direction))) {
+      for (const filter of filtersOf(part, direction, verb, tagOf(by, subject))) {
         const entry = entries.get(filter.name);
         // What stands there a second time is never asked, but it is a reason too.
         if (entry === undefined) entries.set(filter.name, { filter, reasons: [whole(filter, by)] });
@@ -55,11 +60,14 @@ function whole({ name, rules }: FilterRow, by: Reason): RuleReason {
   return { filter: name, first: 0, count: rules.length, by };
 }
 
-/** Counters of denied packets are to tell one set of policies from another. */
-function tagOf(by: Reason, direction: Direction): string {
+/**
+ * Counters of denied packets are to tell one set of policies from another. What would be denied is
+ * told by pod: audits are few and pass.
+ */
+function tagOf(by: Reason, { direction, pod }: Subject): string {
   const way = direction === 'Ingress' ? 'in' : 'out';
   if (by.kind === 'isolated') return `np-deny-${way}-${hashOf(by.policies)}`;
-  if (by.kind === 'audited') return `np-audit-${way}-${hashOf(by.policies)}`;
+  if (by.kind === 'audited') return `np-audit-${way}-${hashOf([pod, ...by.policies])}`;
   return 'np';
 }
 

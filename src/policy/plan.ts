@@ -1,11 +1,10 @@
 import type { Ip } from '../core/ip.ts';
 import { refuseAddresses } from '../core/link-addresses.ts';
-import type { Problem } from '../core/problem.ts';
 import { permitAll } from '../desired/filters.ts';
 import { podInterfaceName, uplinkName } from '../desired/names.ts';
 import { emptyPlan, type Planner } from '../desired/plan.ts';
-import type { FilterRow } from '../desired/rows.ts';
-import type { Attachment, Pod } from '../model/facts.ts';
+import type { FilterListRow } from '../desired/rows.ts';
+import type { Attachment, ObjectKey, Pod } from '../model/facts.ts';
 import { gateFilterNames } from '../model/gated.ts';
 import { hasChanged } from '../model/node-parts.ts';
 import { isPoliced, knownPod, policyTouched } from '../model/policed.ts';
@@ -13,6 +12,7 @@ import type { ChangedKeys, Facts } from '../model/store.ts';
 import { closedFilter, nodeFilter } from './filters.ts';
 import { type List, listOf } from './lists.ts';
 import type { Direction } from './peers.ts';
+import { sizeProblems } from './problems.ts';
 import { programOf } from './program.ts';
 
 /**
@@ -37,19 +37,15 @@ export const policyPlanner: Planner<Facts, ChangedKeys> = {
   plan(facts, owner) {
     const attachment = facts.attachments.get(owner);
     if (attachment === undefined) return emptyPlan;
-    const { input, output, problems } = listsOf(facts, attachment);
+    const lists = podLists(facts, attachment);
+    const row = rowOf(attachment, lists);
+    planned.set(row, lists);
     return {
       rows: {
-        filters: [...input, ...output],
-        filterLists: [
-          {
-            interface: podInterfaceName(attachment.hostInterface),
-            input: [...gatesOf(facts, attachment), ...input.map(({ name }) => name)],
-            output: output.map(({ name }) => name),
-          },
-        ],
+        filters: [...lists.egress.filters, ...lists.ingress.filters],
+        filterLists: [row],
       },
-      problems,
+      problems: sizeProblems(lists),
     };
   },
 };
@@ -58,22 +54,57 @@ function namesNodes({ egress }: { egress: readonly { peers: readonly { nodes?: u
   return egress.some(({ peers }) => peers.some((peer) => peer.nodes !== undefined));
 }
 
-interface Lists {
-  readonly input: readonly FilterRow[];
-  readonly output: readonly FilterRow[];
-  readonly problems: readonly Problem[];
+/** What a pod's interface has, and why. */
+export interface PodLists {
+  readonly pod: ObjectKey;
+  /** False: nobody knows yet what the pod may do, and nothing passes (NP-19). */
+  readonly known: boolean;
+  /** Filters of the gate (src/proxy/gate.ts); what the pod sends meets them first. */
+  readonly gates: readonly string[];
+  readonly egress: List;
+  readonly ingress: List;
 }
 
-function listsOf(facts: Facts, attachment: Attachment): Lists {
+export function podLists(facts: Facts, attachment: Attachment): PodLists {
+  const gates = gatesOf(facts, attachment);
   const pod = knownPod(facts, attachment);
-  if (pod === undefined) return { input: [closedFilter], output: [closedFilter], problems: [] };
+  if (pod === undefined)
+    return { pod: attachment.pod, known: false, gates, egress: closed, ingress: closed };
   const node = facts.config.get('config')?.nodeName ?? '';
   const end = { pod, node, addresses: attachment.ips };
-  const egress = policyList(facts, end, 'Egress').filters;
-  const ingress = policyList(facts, end, 'Ingress').filters;
   // Behind a gate packets arrive as they were sent, so nothing is said about their flows here.
-  const isGated = gatesOf(facts, attachment).length > 0;
-  return { input: isGated ? [permitAll] : egress, output: ingress, problems: [] };
+  const egress = gates.length > 0 ? unasked : policyList(facts, end, 'Egress');
+  const ingress = policyList(facts, end, 'Ingress');
+  return { pod: pod.key, known: true, gates, egress, ingress };
+}
+
+const closed: List = { filters: [closedFilter], reasons: [] };
+
+const unasked: List = {
+  filters: [permitAll],
+  reasons: [
+    {
+      filter: permitAll.name,
+      first: 0,
+      count: permitAll.rules.length,
+      by: { kind: 'default' },
+    },
+  ],
+};
+
+function rowOf({ hostInterface }: Attachment, { gates, egress, ingress }: PodLists): FilterListRow {
+  return {
+    interface: podInterfaceName(hostInterface),
+    input: [...gates, ...egress.filters.map(({ name }) => name)],
+    output: ingress.filters.map(({ name }) => name),
+  };
+}
+
+const planned = new WeakMap<FilterListRow, PodLists>();
+
+/** The lists that a row was made from; undefined for a row that no pod has. */
+export function listsBehind(row: FilterListRow): PodLists | undefined {
+  return planned.get(row);
 }
 
 /** A pod whose policies are known, as one end of a flow. */
@@ -89,7 +120,7 @@ export function policyList(facts: Facts, end: End, direction: Direction): List {
   const { pod, addresses, node } = end;
   const clauses = programOf({ facts, pod, direction, addresses });
   const before = direction === 'Ingress' ? [nodeFilter(nodeAddresses(facts, node))] : [];
-  return listOf(clauses, direction, before);
+  return listOf(clauses, { direction, before, pod: pod.key });
 }
 
 /** Every address from which processes of a node may speak to its pods. */

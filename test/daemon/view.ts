@@ -1,4 +1,6 @@
+import type { FlowExplanation, PodPolicyExplanation } from '../../src/core/control-policy.ts';
 import type { RouteExplanation } from '../../src/core/control-routing.ts';
+import { parsed, rejected } from '../../src/core/parsed.ts';
 import type { DaemonView } from '../../src/daemon/view.ts';
 
 const path = {
@@ -52,6 +54,94 @@ const sampleRoute: RouteExplanation = {
     },
   ],
   notes: ['GoBGP does not answer: it is away'],
+};
+
+const sampleFlow = (from: string, to: string, port: string): FlowExplanation => ({
+  verdict: `${from} to ${to} ${port}: denied on the way into shop/db-1: no rule allows it`,
+  service: 'shop/db 10.96.0.10:5432/tcp',
+  flows: [
+    {
+      from: '10.244.1.2',
+      to: '10.244.2.3',
+      port: '5432/tcp',
+      allowed: false,
+      verdict: 'denied on the way into shop/db-1: no rule allows it',
+      ends: [
+        {
+          direction: 'Egress',
+          pod: 'shop/web-1',
+          node: 'n1',
+          allowed: true,
+          rules: [{ policy: 'NetworkPolicy/shop/out', index: 2, name: 'db' }],
+          audited: ['NetworkPolicy/shop/try'],
+          why: 'NetworkPolicy/shop/out rule 2 (db)',
+          rule: 4,
+          ruleText: 'reflect tcp 0.0.0.0/0 > 10.244.2.3/32',
+          status: 'done',
+          error: '',
+          hits: { filter: 'np-12', packets: 5, pods: 2 },
+          denied: [{ filter: 'np-deny-out-1', packets: 9, pods: 1 }],
+        },
+        {
+          direction: 'Ingress',
+          pod: 'shop/db-1',
+          node: 'n2',
+          allowed: false,
+          rules: [],
+          audited: [],
+          why: 'no rule of NetworkPolicy/shop/db allows it',
+          rule: 0,
+          ruleText: 'deny any 0.0.0.0/0 > 0.0.0.0/0',
+          status: 'elsewhere',
+          error: '',
+          hits: { filter: 'np-deny-in-2', pods: 0 },
+          denied: [{ filter: 'np-deny-in-2', pods: 0 }],
+        },
+      ],
+    },
+  ],
+  notes: ['shop/db-1 on node n2: judged by what is known here'],
+});
+
+const samplePodPolicies: PodPolicyExplanation = {
+  pod: 'shop/web-1',
+  verdict: 'isolated: Ingress',
+  addresses: ['10.244.1.2'],
+  interface: 'kvr3f2a',
+  status: 'done',
+  error: '',
+  lists: [
+    {
+      direction: 'Egress',
+      isolated: false,
+      filters: [
+        {
+          filter: 'np-open',
+          rules: 2,
+          packets: 40,
+          pods: 3,
+          status: 'done',
+          error: '',
+          why: ['no policy says anything'],
+        },
+      ],
+    },
+    {
+      direction: 'Ingress',
+      isolated: true,
+      filters: [
+        {
+          filter: 'np-deny-in-1',
+          rules: 2,
+          pods: 1,
+          status: 'failed',
+          error: 'VPP says no',
+          why: ['no rule of NetworkPolicy/shop/web allows it'],
+        },
+      ],
+    },
+  ],
+  problems: [{ object: 'Pod/shop/web-1', field: 'policies', reason: 'too many rules' }],
 };
 
 /** A daemon with one of everything, as the periphery sees it. */
@@ -113,6 +203,7 @@ export const sampleView: DaemonView = {
       interface: 'kvr3f2a',
       kind: 'veth',
       containerId: 'c0ffee',
+      policies: 'ingress',
       status: 'done',
       error: '',
     },
@@ -217,6 +308,46 @@ export const sampleView: DaemonView = {
             },
           ],
   }),
+  policies: async () => [
+    {
+      policy: 'NetworkPolicy/shop/web',
+      mode: 'audit',
+      directions: ['Ingress'],
+      pods: ['shop/web-1', 'shop/web-2', 'shop/web-3', 'shop/web-4'],
+      filters: 3,
+      rules: 12,
+      allowed: 7,
+      denied: 0,
+      audited: 2,
+      status: 'done',
+      problems: [],
+    },
+    {
+      policy: 'ClusterNetworkPolicy/tenants',
+      mode: 'Admin 10',
+      directions: ['Ingress', 'Egress'],
+      pods: [],
+      filters: 0,
+      rules: 0,
+      allowed: 0,
+      denied: 0,
+      audited: 0,
+      status: 'done',
+      problems: ['spec.egress[0]: matches nothing'],
+    },
+  ],
+  policyCounts: async () =>
+    new Map([['NetworkPolicy/shop/web', { allowed: 7, denied: 0, audited: 2 }]]),
+  policyFigures: () => ({
+    pods: { closed: 1, open: 4, isolatedIngress: 3, isolatedEgress: 2 },
+    filters: 9,
+    rules: 120,
+  }),
+  policySessions: async () => 17,
+  explainFlow: async ({ from, to, port }) =>
+    from === 'nobody/x' ? rejected('from: no pod nobody/x') : parsed(sampleFlow(from, to, port)),
+  explainPod: async (pod) =>
+    pod === 'nobody/x' ? rejected('no pod nobody/x') : parsed(samplePodPolicies),
   bfdSessions: () => new Map([['192.0.2.254', 'up']]),
   trace: async (request) => ({
     steps: [{ at: 'translations', what: `${request.destination} to 10.244.1.2` }],

@@ -160,6 +160,10 @@ function runCommand(world: World, command: string): string {
       .join('');
   }
   if (command === 'pcap trace status') return formatCapture(world);
+  if (command === 'show acl-plugin sessions') {
+    const count = plane.acl.sessionCount;
+    return `Sessions total: add ${count} - del 0 = ${count}\n`;
+  }
   if (command === 'show bfd sessions') return formatSessions(world);
   if (command === 'show cnat session') return `${plane.cnat.sessions.count} flows\n`;
   return `unknown command: ${command}\n`;
