@@ -5,7 +5,7 @@ import type { FilterRow, FilterRule } from '../desired/rows.ts';
 import type { Attachment, ObjectKey, Pod } from '../model/facts.ts';
 import { isPeer } from '../model/selections.ts';
 import type { Facts } from '../model/store.ts';
-import { closedFilter, icmpFilter, nodeFilterName } from './filters.ts';
+import { alwaysFilter, closedFilter, nodeFilterTag } from './filters.ts';
 import type { List } from './lists.ts';
 import type { Direction } from './peers.ts';
 import { podLists, policyList } from './plan.ts';
@@ -166,8 +166,9 @@ function auditedBy(by: Reason): readonly string[] {
 
 /** Why a filter or a rule of it is there, for people. */
 export function whyText(filter: string, reasons: readonly Reason[]): string {
-  if (filter === icmpFilter.name) return 'ICMP errors and neighbour discovery always pass';
-  if (filter === nodeFilterName) return 'what comes from the own node always passes';
+  if (filter === alwaysFilter.name)
+    return 'ICMP errors, neighbour discovery and later fragments always pass';
+  if (filter.startsWith(`${nodeFilterTag}-`)) return 'what comes from the own node always passes';
   if (filter === closedFilter.name)
     return 'the pod or the policies are not known yet: nothing passes until they are';
   if (filter === permitAll.name) return 'no policy concerns the pod';

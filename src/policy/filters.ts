@@ -80,18 +80,27 @@ function icmp(protocol: 'ICMP' | 'ICMPv6', first: number, last = first): FilterR
 }
 
 /**
- * NP-21: what every pod sends and receives. VPP's sessions do not know ICMP errors (RFC 792: 3, 11,
- * 12; RFC 4443: 1 to 4), so these pass for every flow; neighbour discovery and multicast listeners
- * (RFC 4861: 133 to 137; RFC 2710: 130 to 132; RFC 3810: 143) are how IPv6 works at all.
+ * What every pod sends and receives.
+ *
+ * NP-21: VPP's sessions do not know ICMP errors (RFC 792: 3, 11, 12; RFC 4443: 1 to 4), so these
+ * pass for every flow; neighbour discovery and multicast listeners (RFC 4861: 133 to 137; RFC
+ * 2710: 130 to 132; RFC 3810: 143) are how IPv6 works at all.
+ *
+ * NP-22: later fragments have no ports, are of no session, and match every rule of their protocol,
+ * whatever its ports (VPP's l4-match-nonfirst-fragment). A rule for port 0, to which nobody
+ * listens, is for them alone: so they follow the first one, which is judged, and without which
+ * nobody can put them together.
  */
-export const icmpFilter: FilterRow = {
-  name: 'np-icmp',
+export const alwaysFilter: FilterRow = {
+  name: 'np-always',
   rules: [
     icmp('ICMP', 3),
     icmp('ICMP', 11, 12),
     icmp('ICMPv6', 1, 4),
     icmp('ICMPv6', 130, 137),
     icmp('ICMPv6', 143),
+    ...forEverybody({ action: 'permit', protocol: 'UDP', ports: [0, 0] }),
+    ...forEverybody({ action: 'permit', protocol: 'TCP', ports: [0, 0] }),
   ],
 };
 
@@ -107,7 +116,8 @@ export const closedFilter: FilterRow = {
   rules: forEverybody({ action: 'deny', protocol: 'any' }),
 };
 
-export const nodeFilterName = 'np-node';
+/** Begins the names of filters for the node's own addresses. */
+export const nodeFilterTag = 'np-node';
 
 /** NP-15: the node that a pod is on. */
 export function nodeFilter(addresses: readonly Ip[]): FilterRow {
@@ -119,7 +129,7 @@ export function nodeFilter(addresses: readonly Ip[]): FilterRow {
       protocol: 'any',
     }),
   );
-  return { name: nodeFilterName, rules: rules.length === 0 ? nobody : rules };
+  return nameFilter(nodeFilterTag, rules.length === 0 ? nobody : rules);
 }
 
 /** Where VPP would deny everything, because a filter has no rule: this matches no packet. */

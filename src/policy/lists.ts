@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import type { FilterRow } from '../desired/rows.ts';
 import type { ObjectKey } from '../model/facts.ts';
 import { everything } from './boxes.ts';
-import { filtersOf, icmpFilter, nameFilter, openFilter, rulesMax } from './filters.ts';
+import { alwaysFilter, filtersOf, nameFilter, openFilter, rulesMax } from './filters.ts';
 import type { Direction } from './peers.ts';
 import type { Clause, Reason } from './program.ts';
 
@@ -37,7 +37,7 @@ export function listOf(clauses: readonly Clause[], subject: Subject): List {
   if (first?.by.kind === 'default' && first.parts[0] === everything)
     return packed([{ filter: openFilter, reasons: [whole(openFilter, first.by)] }]);
   const entries = new Map<string, Entry>();
-  for (const filter of [icmpFilter, ...before]) entries.set(filter.name, { filter, reasons: [] });
+  for (const filter of [alwaysFilter, ...before]) entries.set(filter.name, { filter, reasons: [] });
   for (const { action, parts, by } of clauses)
     for (const part of parts) {
       const verb = action === 'allow' ? 'reflect' : 'deny';

@@ -72,12 +72,23 @@ export async function openSession(
  * src/plugins/acl/acl.c, validate_and_reset_acl_counters). The first is in VPP's CLI only.
  */
 async function prepareFilters(connection: VppConnection): Promise<void> {
+  const commands = [
+    'set acl-plugin reclassify-sessions 1',
+    `set acl-plugin session timeout udp idle ${udpIdleSeconds}`,
+  ];
   const [said] = await Promise.all([
-    connection.request('cli_inband', { cmd: 'set acl-plugin reclassify-sessions 1' }),
+    Promise.all(commands.map((cmd) => connection.request('cli_inband', { cmd }))),
     connection.request('acl_stats_intf_counters_enable', { enable: true }),
   ]);
-  if (said.reply !== '') throw new Error(`VPP does not reclassify sessions: ${said.reply}`);
+  for (const [i, { reply }] of said.entries())
+    if (reply !== '') throw new Error(`VPP does not ${commands[i]}: ${reply}`);
 }
+
+/**
+ * As long as Linux remembers a UDP stream (nf_conntrack_udp_timeout_stream). VPP's own 600 s fill
+ * its table, which all pods share, with answered questions for names.
+ */
+const udpIdleSeconds = 120;
 
 /** A row as one request: how large tables are written. */
 export interface BulkParts<Row, N extends RequestName> {
