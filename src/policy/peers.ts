@@ -166,7 +166,8 @@ function namedAt(
   if (ports.named.length === 0 || direction === 'Ingress') return [];
   const only = { ...ports, fixed: [] };
   const selection = facts.selections.get(selectionId(everyPod));
-  const key = `named ${ports.key} ${inside?.join(' ') ?? ''}`;
+  // No prefix at all is nobody; no prefixes given is everybody.
+  const key = `named ${ports.key} ${inside?.join(' ') ?? 'anywhere'}`;
   const isInside = ({ ip }: Member) =>
     inside === undefined || inside.some((one) => holdsAddress(one, ip));
   const parts = (selection?.buckets ?? []).map((bucket) =>

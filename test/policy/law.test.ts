@@ -6,10 +6,11 @@ import { createDesired, type Desired } from '../../src/desired/desired.ts';
 import { podInterfaceName } from '../../src/desired/names.ts';
 import type { Attachment, Pod } from '../../src/model/facts.ts';
 import { createStore, type Store } from '../../src/model/store.ts';
-import { attachment, config, uplink } from '../facts.ts';
+import { attachment, config, pod, uplink } from '../facts.ts';
 import { cluster, crowd, podAddresses } from './arbitraries.ts';
 import { type Commit, commitsOf, history } from './histories.ts';
 import { type Frame, frameOf, runFilters } from './interpreter.ts';
+import { namespace, policy, rule, selector } from './objects.ts';
 import { type Choice, packetsOf, picks } from './picks.ts';
 import { type Cluster, directionVerdict, type Packet } from './reference.ts';
 
@@ -149,6 +150,44 @@ describe('the law of policies', function () {
         { numRuns },
       );
     });
+
+  it('NP-07 NP-11 a block of which nothing is left names no port, whoever was asked before', () => {
+    const ports = [{ protocol: 'TCP' as const, port: 'web' }];
+    const except = ['10.244.0.0/17', '10.244.128.0/17'];
+    const nothing = rule([{ ipBlock: { cidr: '10.244.0.0/16', except } }], ports);
+    const anybody = rule([], ports);
+    const web = {
+      name: 'web',
+      protocol: 'TCP' as const,
+      containerPort: 80,
+      hostPort: 0,
+      hostIp: '',
+    };
+    const senders = [
+      pod('a/p0', { ips: [ip('10.244.1.3')], labels: { app: '0' } }),
+      pod('a/p1', { ips: [ip('10.244.1.4')], labels: { app: '1' } }),
+    ];
+    for (const rules of [
+      [nothing, anybody],
+      [anybody, nothing],
+    ]) {
+      const desired = planCluster({
+        pods: [...senders, pod('a/p2', { node: 'n2', ips: [ip('10.244.2.9')], ports: [web] })],
+        namespaces: [namespace('a')],
+        policies: rules.map((one, i) =>
+          policy(`a/np${i}`, { podSelector: selector({ app: `${i}` }), egress: [one] }),
+        ),
+        ...{ clusterPolicies: [], nodes: [], nodeName: 'n1' },
+      });
+      for (const [i, sender] of senders.entries()) {
+        const [from] = sender.ips;
+        assert.ok(from);
+        const frame: Frame = { from, to: ip('10.244.2.9'), protocol: 'TCP', port: 80 };
+        const outcome = isAllowed(desired, sender, 'Egress', frame);
+        assert.equal(outcome, rules[i] === nothing ? 'deny' : 'reflect', sender.key);
+      }
+    }
+  });
 
   it('NP-14 answers to what is allowed pass', () => {
     fc.assert(
