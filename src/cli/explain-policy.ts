@@ -9,10 +9,10 @@ import type {
   PolicyRuleView,
 } from '../core/control-policy.ts';
 import { type Column, errorColumns } from './columns.ts';
-import { formatItems } from './format.ts';
+import { formatItems, listed } from './format.ts';
 
-/** Lines of one list that people read; `-o json` has all. */
-const linesShown = 100;
+/** Flows that people read; `-o json` has all. */
+const flowsShown = 50;
 
 /** An explanation as text: the verdict first, then each end of each flow, then remarks. */
 export function formatFlows(found: FlowExplanation): string {
@@ -20,13 +20,13 @@ export function formatFlows(found: FlowExplanation): string {
   const parts = [verdict];
   if (service !== undefined) parts.push(`Service ${service}`);
   const shown = flows.toSorted((a, b) => Number(a.allowed) - Number(b.allowed));
-  for (const flow of shown.slice(0, linesShown)) {
+  for (const flow of shown.slice(0, flowsShown)) {
     if (flows.length > 1)
       parts.push('', `${flow.from} to ${flow.to} ${flow.port}: ${flow.verdict}`);
     else parts.push(`${flow.from} to ${flow.to} ${flow.port}`);
     parts.push(...endLines(flow));
   }
-  const more = flows.length - linesShown;
+  const more = flows.length - flowsShown;
   if (more > 0) parts.push('', `and ${more} more: -o json shows all`);
   if (notes.length > 0) parts.push('', ...notes);
   return `${parts.join('\n')}\n`;
@@ -80,12 +80,8 @@ export function formatPodPolicies(found: PodPolicyExplanation): string {
 function listLines({ direction, isolated, filters }: PodListView): string[] {
   const what = direction === 'Egress' ? 'what the pod sends' : 'what is sent to the pod';
   const title = `${what} (${direction}${isolated ? ', isolated' : ''}): the first rule that matches decides`;
-  const more = filters.length - linesShown;
-  return [
-    title,
-    formatItems(filters.slice(0, linesShown), filterColumns, 'text').trimEnd(),
-    ...(more > 0 ? [`and ${more} more: -o json shows all`] : []),
-  ];
+  // The table begins with an empty line.
+  return [title, ...listed(filters, filterColumns).slice(1)];
 }
 
 const filterColumns: readonly Column<PodFilterView>[] = [

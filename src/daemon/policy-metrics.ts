@@ -47,12 +47,13 @@ export function collectPolicies(
   );
   looked(
     'kvr_policy_sessions',
-    "Sessions of VPP's filters; VPP has room for 500,000 and then ends the most idle.",
+    "Sessions of VPP's filters; where VPP has no room for more (500,000) new connections are dropped.",
     [],
     async (gauge, now) => {
       const sessions = await now.policySessions();
-      gauge.reset();
       if (sessions !== undefined) gauge.set(sessions);
+      // Without labels there is a 0 where nothing is set.
+      else gauge.remove();
     },
   );
 }
