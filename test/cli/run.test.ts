@@ -56,6 +56,17 @@ describe('kvr', () => {
   const texts = [
     { args: 'show services -o wide', shows: /10\.244\.2\.4:8080/ },
     { args: 'show pods', shows: /^default\/web-1 {2}10\.244\.1\.2 fd00:10:244:1::2 {2}kvr3f2a/m },
+    { args: 'show pods', shows: /STATUS +POLICIES\n.* done +ingress$/m },
+    {
+      args: 'show policies',
+      shows:
+        /^NetworkPolicy\/shop\/web +audit +Ingress +shop\/web-1 shop\/web-2 shop\/web-3 \+ 1 more +3 +12 +7 +0 +2 +done/m,
+    },
+    {
+      args: 'show policies',
+      shows: /tenants +Admin 10 +Ingress Egress +<none> .* - +spec\.egress\[0\]: matches nothing$/m,
+    },
+    { args: 'show policies -o wide', shows: /shop\/web-1 shop\/web-2 shop\/web-3 shop\/web-4/ },
     { args: 'show pods -o wide', shows: /CONTAINER\n.*veth {2}c0ffee/ },
     { args: 'show peers', shows: /^192\.0\.2\.2 {2}64512 {2}established {2}1h02m {2}2/m },
     {
@@ -126,6 +137,52 @@ describe('kvr', () => {
     );
   });
 
+  it('explains a flow: the verdict first, then each end with its rule, counts and what is in force', async () => {
+    const asked = 'explain policy --from shop/web-1 --to svc/shop/db --port 5432';
+    const { code, out } = await kvr(asked);
+    assert.equal(code, 0);
+    assert.deepEqual(out.replaceAll(/ +$/gm, '').split('\n'), [
+      'shop/web-1 to svc/shop/db 5432: denied on the way into shop/db-1: no rule allows it',
+      'Service shop/db 10.96.0.10:5432/tcp',
+      '10.244.1.2 to 10.244.2.3 5432/tcp',
+      'END         POD         NODE  VERDICT  BY                                                                           FILTER               RULE                                   HITS           DENIED  IN FORCE',
+      'egress of   shop/web-1  n1    allowed  NetworkPolicy/shop/out rule 2 (db); would be denied: NetworkPolicy/shop/try  np-12 rule 4         reflect tcp 0.0.0.0/0 > 10.244.2.3/32  5 (of 2 pods)  9       done',
+      'ingress of  shop/db-1   n2    DENIED   no rule of NetworkPolicy/shop/db allows it                                   np-deny-in-2 rule 0  deny any 0.0.0.0/0 > 0.0.0.0/0         -              -       elsewhere',
+      '',
+      'shop/db-1 on node n2: judged by what is known here',
+      '',
+    ]);
+    const json = JSON.parse((await kvr(`${asked} -o json`)).out);
+    assert.equal(json.flows[0].ends.length, 2);
+    const wrong = await kvr('explain policy --from nobody/x --to shop/db-1');
+    assert.deepEqual([wrong.code, wrong.err], [exitCodes.refused, 'kvr: from: no pod nobody/x\n']);
+  });
+
+  it("explains a pod's policies: both lists in order, with reasons and counts", async () => {
+    const { code, out } = await kvr('explain policy --pod shop/web-1');
+    assert.equal(code, 0);
+    assert.deepEqual(out.replaceAll(/ +$/gm, '').split('\n'), [
+      'shop/web-1: isolated: Ingress',
+      '10.244.1.2 on kvr3f2a, done',
+      '',
+      'what the pod sends (Egress): the first rule that matches decides',
+      'FILTER   RULES  HITS            STATUS  WHY',
+      'np-open  2      40 (of 3 pods)  done    no policy says anything',
+      '',
+      'what is sent to the pod (Ingress, isolated): the first rule that matches decides',
+      'FILTER        RULES  HITS  STATUS       WHY',
+      'np-deny-in-1  2      -     VPP says no  no rule of NetworkPolicy/shop/web allows it',
+      '',
+      'problems',
+      'OBJECT          FIELD     REASON',
+      'Pod/shop/web-1  policies  too many rules',
+      '',
+    ]);
+    const json = JSON.parse((await kvr('-o json explain policy --pod shop/web-1')).out);
+    assert.equal(json.lists.length, 2);
+    assert.equal((await kvr('explain policy --pod nobody/x')).err, 'kvr: no pod nobody/x\n');
+  });
+
   it('prints what the daemon said as JSON and YAML', async () => {
     const expected = { items: sampleView.pods() };
     assert.deepEqual(JSON.parse((await kvr('show pods -o json')).out), expected);
@@ -156,6 +213,9 @@ describe('kvr', () => {
     { args: 'show zap', says: /unknown command 'zap'/ },
     { args: 'trace 10.1.1.1', says: /missing required argument 'dst'/ },
     { args: 'trace 10.1.1.1 web:80', says: /DST is not an address/ },
+    { args: 'explain policy', says: /say --from and --to, or --pod/ },
+    { args: 'explain policy --from a/b', says: /say --from and --to, or --pod/ },
+    { args: 'explain policy --pod a/b --port 80', says: /say --from and --to, or --pod/ },
     { args: 'show pods -o xml', says: /Allowed choices are text, wide, json, yaml/ },
     { args: 'show pods --bogus', says: /unknown option '--bogus'/ },
   ];

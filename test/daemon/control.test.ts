@@ -42,6 +42,23 @@ describe('controlAnswer', () => {
     assert.equal((await ask('/peers')).body.items[0].state, 'established');
   });
 
+  it('/policies and /explain/policy hand the question to the view', async () => {
+    assert.equal((await ask('/policies')).body.items.length, 2);
+    const flow = await ask('/explain/policy?from=a/b&to=svc/c/d&port=80/udp');
+    assert.match(flow.body.verdict, /^a\/b to svc\/c\/d 80\/udp: /);
+    assert.equal((await ask('/explain/policy?pod=shop/web-1')).body.lists.length, 2);
+    const refusals = [
+      { path: '/explain/policy?from=a/b', status: 400, error: /say from and to, or pod/ },
+      { path: '/explain/policy?from=nobody/x&to=a/b', status: 404, error: /no pod nobody\/x/ },
+      { path: '/explain/policy?pod=nobody/x', status: 404, error: /no pod nobody\/x/ },
+    ];
+    for (const { path, status, error } of refusals) {
+      const answer = await ask(path);
+      assert.equal(answer.status, status);
+      assert.match(answer.body.error, error);
+    }
+  });
+
   it('/tables/NAME names the tables there are', async () => {
     const { status, body } = await ask('/tables/zap');
     assert.equal(status, 404);
