@@ -10,6 +10,7 @@ import { filterCounters } from '../../src/daemon/filter-counters.ts';
 import { createVppStats } from '../../src/daemon/vpp-stats.ts';
 import { Protocol } from '../../src/emulator/packet/headers.ts';
 import { fragment4 } from '../../src/emulator/plane/fragment.ts';
+import { filterSessions } from '../../src/vpp/filter-sessions.ts';
 import { icmpAbout, neighbour, ping, route, tcp, udp } from '../emulator/rig.ts';
 import {
   all,
@@ -347,6 +348,15 @@ for (const kind of process.env.VPP_BIN === undefined ? ['embedded'] : ['embedded
 
     for (const one of cases)
       it(one.name, async () => assert.deepEqual(await one.run(s), one.expect));
+
+    it('NP-14 the number of open sessions can be read', async () => {
+      const open = async () => (await filterSessions(s.vpp)) ?? Number.NaN;
+      await filter(s, 'pod1', { output: all('reflect') });
+      const before = await open();
+      const to = (port: number) => udp('10.1.1.12:9100', `10.1.1.11:${port}`, 'hello');
+      await s.send('pod2', to(1), to(1), to(2), to(3));
+      assert.equal((await open()) - before, 3);
+    });
 
     it('NP-14 a full table of sessions drops new flows; only TCP that is not established makes room', async () => {
       await using own = await createSubject(kind as 'embedded' | 'vpp', process.env.VPP_BIN);
