@@ -17,8 +17,9 @@ import { createVppTarget } from '../src/vpp/target.ts';
 import { address } from './messages.ts';
 import { benchConfig, benchUplink } from './node.ts';
 import { type Mix, serviceObject, sliceObject } from './objects.ts';
+import { compileAlone, runPolicyDaemon, servePolicyApi } from './policy-child.ts';
 
-/** The other processes of the cluster bench: `api`, `list` and `daemon`. */
+/** The other processes of the benches, by role (`Role` in children.ts). */
 const [, , role, ...args] = process.argv;
 const send = (message: object) => process.send?.(message);
 // The parent ends its children; a parent that died must not leave them.
@@ -33,6 +34,15 @@ switch (role) {
     break;
   case 'daemon':
     await runDaemon(args[0] ?? '', args[1] ?? '', Number(args[2]), mixOf(args[3]));
+    break;
+  case 'policy-api':
+    await servePolicyApi(args[0] ?? '');
+    break;
+  case 'policy-compile':
+    compileAlone();
+    break;
+  case 'policy-daemon':
+    await runPolicyDaemon(args[0] ?? '', args[1] ?? '');
     break;
   default:
     throw new Error(`no role ${role}`);

@@ -12,9 +12,14 @@ export interface Answer {
 /** What production uses: a bound on the heap makes the collector work before memory is wasted. */
 const nodeFlags = ['--max-semi-space-size=4', '--max-old-space-size=512'];
 
+/** What a child is: bench/child.ts. */
+export type Role = 'api' | 'list' | 'daemon' | 'policy-api' | 'policy-compile' | 'policy-daemon';
+
+const ofDaemon: ReadonlySet<Role> = new Set(['daemon', 'policy-compile', 'policy-daemon']);
+
 /** Starts another process of a bench; the daemon's with the flags of production. */
-export function startChild(role: 'api' | 'list' | 'daemon', args: readonly string[]): ChildProcess {
-  const execArgv = role === 'daemon' ? nodeFlags : [];
+export function startChild(role: Role, args: readonly string[]): ChildProcess {
+  const execArgv = ofDaemon.has(role) ? nodeFlags : [];
   return fork(join(import.meta.dirname, 'bench-child.js'), [role, ...args], { execArgv });
 }
 

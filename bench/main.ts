@@ -6,6 +6,7 @@ import { benchCluster } from './cluster.ts';
 import { type Figure, printFigures } from './figures.ts';
 import { defaultPlane, type Plane } from './plane.ts';
 import { benchPlanning } from './planning.ts';
+import { benchPolicy } from './policy.ts';
 import { benchRoutes } from './routes.ts';
 import { benchSelections } from './selections.ts';
 
@@ -18,6 +19,7 @@ const benches: Readonly<
   cluster: benchCluster,
   churn: benchChurn,
   planning: benchPlanning,
+  policy: benchPolicy,
   routes: benchRoutes,
   selections: benchSelections,
 };

@@ -19,9 +19,12 @@ export function startPlane(kind: Plane['kind'], namespace?: string): Promise<Pla
   return kind === 'vpp' ? startRealVpp(namespace) : startEmbedded(namespace);
 }
 
-/** One with the links of a node (`benchUplink`). */
-export async function startPlaneWithLinks(kind: Plane['kind']): Promise<Plane> {
-  const namespace = makeNamespace();
+/** One with the links of a node (`benchUplink`), and others. */
+export async function startPlaneWithLinks(
+  kind: Plane['kind'],
+  links: readonly string[] = [],
+): Promise<Plane> {
+  const namespace = makeNamespace(links);
   try {
     const plane = await startPlane(kind, namespace.name);
     const stop = async () => {

@@ -1,7 +1,8 @@
 // npm run bench              every figure beside its limit from the same run
-// npm run bench -- api       one bench: acl, api, cluster, churn, planning, routes, selections
+// npm run bench -- api       one bench: acl, api, cluster, churn, planning, policy, routes, selections
 // npm run bench -- --dataplane embedded
 // npm run bench -- churn --quick      10 s instead of a minute
+// npm run bench -- policy --quick     a tenth of the changes
 import { spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { ensureDebian, ensureModules, root } from './setup.mjs';
