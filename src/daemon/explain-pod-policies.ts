@@ -3,7 +3,7 @@ import { type Parsed, parsed, rejected } from '../core/parsed.ts';
 import { podInterfaceName } from '../desired/names.ts';
 import type { FilterRow } from '../desired/rows.ts';
 import type { Facts } from '../model/store.ts';
-import { attachmentOf, whyText } from '../policy/explain.ts';
+import { attachmentOf, reasonText } from '../policy/explain.ts';
 import type { List } from '../policy/lists.ts';
 import type { Direction } from '../policy/peers.ts';
 import { podLists } from '../policy/plan.ts';
@@ -72,8 +72,7 @@ function podList(look: Look, direction: Direction, list: List): PodListView {
     isolated: isIsolated(list),
     filters: list.filters.map((filter): PodFilterView => {
       const reasons = list.reasons.filter((one) => one.filter === filter.name);
-      const texts = reasons.map(({ by }) => whyText(filter.name, [by]));
-      const why = reasons.length === 0 ? [whyText(filter.name, [])] : [...new Set(texts)];
+      const why = [...new Set(reasons.map(({ by }) => reasonText(by)))];
       return {
         filter: filter.name,
         rules: filter.rules.length,

@@ -10,7 +10,6 @@ import {
   judgeFlow,
   podFinder,
 } from '../policy/explain.ts';
-import { closedFilter } from '../policy/filters.ts';
 import type { List } from '../policy/lists.ts';
 import { parseFlows } from './policy-ends.ts';
 import { counted, createLook, type Look, type PolicyParts, readCounters } from './policy-look.ts';
@@ -87,10 +86,9 @@ function judgedEnd(look: Look, judged: Judgement): JudgedEnd {
 }
 
 /** Where what no rule allows ends. */
-function denyingFilters({ filters, reasons }: List): string[] {
-  const names = reasons.filter((one) => one.by.kind === 'isolated').map((one) => one.filter);
-  const isClosed = filters.some((one) => one.name === closedFilter.name);
-  return [...new Set(isClosed ? [closedFilter.name] : names)];
+function denyingFilters({ reasons }: List): string[] {
+  const denying = reasons.filter(({ by }) => by.kind === 'isolated' || by.kind === 'closed');
+  return [...new Set(denying.map((one) => one.filter))];
 }
 
 async function withCounts(parts: PolicyParts, flows: readonly JudgedFlow[]): Promise<JudgedFlow[]> {

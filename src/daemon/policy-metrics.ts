@@ -47,7 +47,7 @@ export function collectPolicies(
   );
   looked(
     'kvr_policy_sessions',
-    "Sessions of VPP's filters; where VPP has no room for more (500,000) new connections are dropped.",
+    "Sessions of VPP's filters; where VPP has no room for more, new connections are dropped.",
     [],
     async (gauge, now) => {
       const sessions = await now.policySessions();

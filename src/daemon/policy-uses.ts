@@ -72,6 +72,9 @@ export function verdictsOf(by: Reason, action: FilterRow['rules'][number]['actio
     case 'audited':
       return [...of(by.policies, 'audited'), ...verdictsOf(by.by, action)];
     case 'self':
+    case 'always':
+    case 'node':
+    case 'closed':
     case 'default':
       return [];
   }

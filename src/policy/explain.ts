@@ -1,11 +1,9 @@
 import { familyOf, hostPrefix, type Ip, type Prefix } from '../core/ip.ts';
 import { intersectPrefixes } from '../core/prefix-set.ts';
-import { permitAll } from '../desired/filters.ts';
 import type { FilterRow, FilterRule } from '../desired/rows.ts';
 import type { Attachment, ObjectKey, Pod } from '../model/facts.ts';
 import { isPeer } from '../model/selections.ts';
 import type { Facts } from '../model/store.ts';
-import { alwaysFilter, closedFilter, nodeFilterTag } from './filters.ts';
 import type { List } from './lists.ts';
 import type { Direction } from './peers.ts';
 import { podLists, policyList } from './plan.ts';
@@ -87,7 +85,7 @@ export function judge(facts: Facts, pod: Pod, direction: Direction, flow: Flow):
     policies: [...new Set(reasons.flatMap(policiesOf))],
     rules: reasons.flatMap(rulesOf),
     audited: [...new Set(reasons.flatMap(auditedBy))],
-    why: whyText(name, reasons),
+    why: [...new Set(reasons.map(reasonText))].join('; '),
     filter: name,
     rule,
     list,
@@ -148,6 +146,9 @@ export function policiesOf(by: Reason): readonly string[] {
     case 'audited':
       return by.policies;
     case 'self':
+    case 'always':
+    case 'node':
+    case 'closed':
     case 'default':
       return [];
   }
@@ -164,17 +165,6 @@ function auditedBy(by: Reason): readonly string[] {
   return by.kind === 'audited' ? by.policies : [];
 }
 
-/** Why a filter or a rule of it is there, for people. */
-export function whyText(filter: string, reasons: readonly Reason[]): string {
-  if (filter === alwaysFilter.name)
-    return 'ICMP errors, neighbour discovery and later fragments always pass';
-  if (filter.startsWith(`${nodeFilterTag}-`)) return 'what comes from the own node always passes';
-  if (filter === closedFilter.name)
-    return 'the pod or the policies are not known yet: nothing passes until they are';
-  if (filter === permitAll.name) return 'no policy concerns the pod';
-  return [...new Set(reasons.map(reasonText))].join('; ');
-}
-
 /** One reason, for people. */
 export function reasonText(by: Reason): string {
   switch (by.kind) {
@@ -186,6 +176,12 @@ export function reasonText(by: Reason): string {
       return `only counted: no rule of ${by.policies.join(', ')} (audit) allows it; ${reasonText(by.by)}`;
     case 'self':
       return 'a pod may always talk to itself';
+    case 'always':
+      return 'ICMP errors, neighbour discovery and later fragments always pass';
+    case 'node':
+      return 'what comes from the own node always passes';
+    case 'closed':
+      return 'the pod or the policies are not known yet: nothing passes until they are';
     case 'default':
       return 'no policy says anything';
   }

@@ -23,7 +23,7 @@ export interface RuleReason {
 /** Filters of one direction; VPP takes 255 for both (acl.api: `u8 count`). */
 const filtersMax = 120;
 
-/** Whose list it is, and what comes first, because no policy can forbid it. */
+/** Whose list it is, and what comes first, for the pod's node. */
 interface Subject {
   readonly direction: Direction;
   readonly before: readonly FilterRow[];
@@ -33,11 +33,15 @@ interface Subject {
 /** A program as filters. */
 export function listOf(clauses: readonly Clause[], subject: Subject): List {
   const { direction, before } = subject;
-  const [first] = clauses;
-  if (first?.by.kind === 'default' && first.parts[0] === everything)
-    return packed([{ filter: openFilter, reasons: [whole(openFilter, first.by)] }]);
+  const [clause] = clauses;
+  if (clause?.by.kind === 'default' && clause.parts[0] === everything)
+    return packed([{ filter: openFilter, reasons: [whole(openFilter, clause.by)] }]);
   const entries = new Map<string, Entry>();
-  for (const filter of [alwaysFilter, ...before]) entries.set(filter.name, { filter, reasons: [] });
+  const first = [alwaysFilter, ...before];
+  for (const filter of first) {
+    const by: Reason = { kind: filter === alwaysFilter ? 'always' : 'node' };
+    entries.set(filter.name, { filter, reasons: [whole(filter, by)] });
+  }
   for (const { action, parts, by } of clauses)
     for (const part of parts) {
       const verb = action === 'allow' ? 'reflect' : 'deny';

@@ -3,7 +3,7 @@ import { refuseAddresses } from '../core/link-addresses.ts';
 import { permitAll } from '../desired/filters.ts';
 import { podInterfaceName, uplinkName } from '../desired/names.ts';
 import { emptyPlan, type Planner } from '../desired/plan.ts';
-import type { FilterListRow } from '../desired/rows.ts';
+import type { FilterListRow, FilterRow } from '../desired/rows.ts';
 import type { Attachment, ObjectKey, Pod } from '../model/facts.ts';
 import { gateFilterNames } from '../model/gated.ts';
 import { hasChanged } from '../model/node-parts.ts';
@@ -13,7 +13,7 @@ import { closedFilter, nodeFilter } from './filters.ts';
 import { type List, listOf } from './lists.ts';
 import type { Direction } from './peers.ts';
 import { sizeProblems } from './problems.ts';
-import { programOf } from './program.ts';
+import { programOf, type Reason } from './program.ts';
 
 /**
  * NetworkPolicies and ClusterNetworkPolicies become filters: of what a pod's interface receives
@@ -78,19 +78,13 @@ export function podLists(facts: Facts, attachment: Attachment): PodLists {
   return { pod: pod.key, known: true, gates, egress, ingress };
 }
 
-const closed: List = { filters: [closedFilter], reasons: [] };
+const closed = listOfOne(closedFilter, { kind: 'closed' });
+const unasked = listOfOne(permitAll, { kind: 'default' });
 
-const unasked: List = {
-  filters: [permitAll],
-  reasons: [
-    {
-      filter: permitAll.name,
-      first: 0,
-      count: permitAll.rules.length,
-      by: { kind: 'default' },
-    },
-  ],
-};
+function listOfOne(filter: FilterRow, by: Reason): List {
+  const reason = { filter: filter.name, first: 0, count: filter.rules.length, by };
+  return { filters: [filter], reasons: [reason] };
+}
 
 function rowOf({ hostInterface }: Attachment, { gates, egress, ingress }: PodLists): FilterListRow {
   return {

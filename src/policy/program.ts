@@ -34,6 +34,11 @@ export type Reason =
   | { readonly kind: 'audited'; readonly policies: readonly string[]; readonly by: Reason }
   /** NP-17. */
   | { readonly kind: 'self' }
+  /** What no policy can forbid: errors of ICMP and so on, and what comes from the own node. */
+  | { readonly kind: 'always' }
+  | { readonly kind: 'node' }
+  /** NP-19. */
+  | { readonly kind: 'closed' }
   /** Nothing forbids it. */
   | { readonly kind: 'default' };
 

@@ -2,8 +2,8 @@ import type { VppConnection } from '../../native/vpp-api/client.ts';
 
 /**
  * Sessions that filters have opened and that have not ended; undefined when VPP says it otherwise
- * than it did. In VPP's CLI only (VPP v26.06 `acl/acl.c`, acl_plugin_show_sessions). VPP has
- * room for 500,000 by default and then drops what would open one.
+ * than it did. In VPP's CLI only (VPP v26.06 `acl/acl.c`, acl_plugin_show_sessions). Where VPP
+ * has no room for more it drops what would open one.
  */
 export async function filterSessions(
   connection: Pick<VppConnection, 'request'>,

@@ -222,7 +222,7 @@ describe("the explanation of a pod's policies", () => {
       ['Egress', '1 no policy says anything'],
       [
         'Ingress',
-        '0 ICMP errors and neighbour discovery always pass',
+        '0 ICMP errors, neighbour discovery and later fragments always pass',
         '0 what comes from the own node always passes',
         '0 a pod may always talk to itself',
         '0 NetworkPolicy/shop/db rule 0',
