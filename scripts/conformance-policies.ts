@@ -42,7 +42,7 @@ export const networkPolicyRules: readonly ConformanceRule[] = [
     id: 'NP-22',
     rule: 'fragments',
     different:
-      'later fragments have no ports in VPP: they pass where any rule allows their protocol and address, and are dropped behind a rule that denies any port of both. Answers in fragments reach an isolated pod only from where its ingress allows the protocol.',
+      'whole datagrams are allowed or denied by their first fragment, but later fragments, which have no ports in VPP, always pass: a pod gets those of a denied datagram too, and can make nothing of them.',
   },
   { id: 'NP-23', rule: 'protocols without ports' },
   { id: 'NP-24', rule: 'what is denied is dropped in silence' },

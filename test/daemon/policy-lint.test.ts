@@ -119,7 +119,7 @@ spec:
     ]);
   });
 
-  it('CNP-subject reads ClusterNetworkPolicies, which have no namespace', () => {
+  it('CNP-02 reads ClusterNetworkPolicies, which have no namespace', () => {
     const text = `apiVersion: policy.networking.k8s.io/v1alpha2
 kind: ClusterNetworkPolicy
 metadata: { name: c }
