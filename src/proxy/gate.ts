@@ -144,11 +144,24 @@ function planFilter(
           reason === 'ranges'
             ? rangeRules(facts, service, family, frontends)
             : localRules(frontends, backendsOfPort(facts, service, port, family));
-        for (const rule of forbidden) rules.push({ ...rule, protocol });
+        for (const rule of forbidden) rules.push(withProtocol(rule, protocol, reason));
       }
   }
   // A filter without rules denies everything.
   return { name, rules: rules.length === 0 ? permitNothing : rules };
+}
+
+/**
+ * VPP's filters see no ports of SCTP, so a rule with one matches nothing. Ranges are asked of all
+ * SCTP to the address, which may let in less and never more.
+ */
+function withProtocol(
+  { ports, ...rule }: FilterRule,
+  protocol: FilterRule['protocol'],
+  reason: GateReason,
+): FilterRule {
+  const isBlind = protocol === 'SCTP' && reason === 'ranges';
+  return { ...rule, protocol, ...(ports === undefined || isBlind ? {} : { ports }) };
 }
 
 /** Matches no packet that could arrive: a source of all ones (RFC 919) to itself. */
