@@ -197,7 +197,7 @@ export const config: Config = {
     strictSourceRanges: false,
     drainSeconds: 60,
   },
-  policy: { log: { enabled: false, rate: 10 } },
+  policy: { denied: 'drop', log: { enabled: false, rate: 10 } },
   loadBalancer: { class: '', leaseNamespace: 'kube-system', pools: [] },
   bgp: {
     enabled: true,

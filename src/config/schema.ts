@@ -61,7 +61,7 @@ const vpp = z
     }),
     tmpDir: meta(absolutePath.default('/tmp'), {
       description:
-        "VPP's `/tmp` as the daemon sees it. VPP writes there what it captured (`policy.log`).",
+        "VPP's `/tmp` as the daemon sees it. VPP writes there what it captured (`policy.log`, `policy.denied`).",
       restart: true,
     }),
   })
@@ -116,6 +116,10 @@ const services = z
 
 const policy = z
   .strictObject({
+    denied: meta(z.enum(['drop', 'refuse']).default('drop'), {
+      description:
+        "What becomes of packets that a policy denies. `drop`: nothing is heard of them. `refuse`: they are dropped, too, and the daemon answers with ICMP administratively prohibited, some 0.1 s later and at most 100 times a second. Takes VPP's only capture, as `policy.log` does. See docs/policy.md.",
+    }),
     log: meta(
       z
         .strictObject({

@@ -1,10 +1,8 @@
-import { type Clock, sleep } from '../core/clock.ts';
 import type { Ip } from '../core/ip.ts';
 import type { Attachment, ObjectKey } from '../model/facts.ts';
 import type { Facts } from '../model/store.ts';
 import { type Flow, judge } from '../policy/explain.ts';
 import type { DeniedPacket } from '../vpp/capture-file.ts';
-import type { DeniedFlows } from '../vpp/denied-flows.ts';
 
 /**
  * Denied flows as lines of the log.
@@ -138,32 +136,6 @@ function attachmentOf({ attachments }: Facts, ip: Ip, mac: string): Attachment |
     if (one.mac === mac) byMac = one;
   }
   return byMac;
-}
-
-/** Between two looks. */
-export const lookMs = 1_000;
-
-/** Looks every second until the signal aborts. */
-export async function followDenied(options: {
-  readonly denied: DeniedFlows;
-  readonly policyLog: PolicyLog;
-  readonly wanted: () => { readonly enabled: boolean; readonly rate: number };
-  readonly onError: (error: unknown) => void;
-  readonly clock: Clock;
-  readonly signal: AbortSignal;
-}): Promise<void> {
-  const { denied, policyLog, wanted, onError, clock, signal } = options;
-  while (!signal.aborted) {
-    const { enabled, rate } = wanted();
-    try {
-      policyLog.take(await denied.look(enabled), rate);
-    } catch (error) {
-      // VPP has gone during a call: the next look finds out.
-      onError(error);
-    }
-    // An abort during the pause is the wish to end.
-    await sleep(clock, lookMs, signal).catch(() => undefined);
-  }
 }
 
 /**

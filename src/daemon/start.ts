@@ -25,7 +25,7 @@ import { serveControl } from './control.ts';
 import { createConvergence } from './convergence.ts';
 import { watchDeparture } from './departure.ts';
 import { reportProblems, uidOfObject } from './events.ts';
-import { startPolicyLog } from './follow-denied.ts';
+import { startDenied } from './follow-denied.ts';
 import { serveHealth } from './health.ts';
 import { watchHoldDown } from './hold-down.ts';
 import type { createLog } from './log.ts';
@@ -216,10 +216,10 @@ function startSessions(parts: {
     scan: (on) => switchScan(connected(), on),
     log: (message, fields) => log.info(fields, message),
   });
-  const policyLog = startPolicyLog(parts);
+  const denied = startDenied(parts);
   return {
     async [Symbol.asyncDispose]() {
-      await policyLog[Symbol.asyncDispose]();
+      await denied[Symbol.asyncDispose]();
       affinity[Symbol.dispose]();
       pause[Symbol.dispose]();
     },

@@ -14,6 +14,15 @@ export interface Libc {
   send(fd: number, bytes: Uint8Array, length: number, flags: number): number;
   /** The same on a pool thread, for what makes the kernel wait. The caller keeps `bytes`. */
   sendAside(fd: number, bytes: Uint8Array, length: number, flags: number): Promise<number>;
+  /** The same to a `struct sockaddr`. */
+  sendto(
+    fd: number,
+    bytes: Uint8Array,
+    length: number,
+    flags: number,
+    address: Uint8Array,
+    addressLength: number,
+  ): number;
   recv(fd: number, bytes: Uint8Array, length: number, flags: number): number;
   setsockopt(fd: number, level: number, option: number, value: Uint8Array, length: number): number;
   close(fd: number): number;
@@ -49,6 +58,7 @@ function bindLibc(): Libc {
           error === null ? resolve(result) : reject(error),
         );
       }),
+    sendto: library.func('intptr_t sendto(int, void *, size_t, int, void *, unsigned int)'),
     recv: library.func('intptr_t recv(int, void *, size_t, int)'),
     setsockopt: library.func('int setsockopt(int, int, int, void *, unsigned int)'),
     close: library.func('int close(int)'),

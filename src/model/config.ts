@@ -72,6 +72,8 @@ export interface Config {
     readonly drainSeconds: number;
   };
   readonly policy: {
+    /** Whether who is denied gets an answer; the packet is dropped in any case. */
+    readonly denied: 'drop' | 'refuse';
     /** Denied flows as lines of the log, at most `rate` a second. */
     readonly log: { readonly enabled: boolean; readonly rate: number };
   };

@@ -22,6 +22,8 @@ export interface DeniedPacket {
   /** `aa:bb:cc:dd:ee:ff`: of a packet that was received, as it came; otherwise of the next hop. */
   readonly sourceMac: string;
   readonly destinationMac: string;
+  /** The packet, from its IP header on; as it was when it was dropped, so translated already. */
+  readonly bytes: Buffer;
 }
 
 const fileHeaderBytes = 24;
@@ -100,8 +102,9 @@ function headerSum(l3: Buffer): number {
 }
 
 function readFrame(frame: Buffer, direction: DeniedPacket['direction']): DeniedPacket {
-  const l3 = frame.subarray(ethernetBytes);
-  const v6 = (l3[0] ?? 0) >> 4 === 6;
+  const filled = frame.subarray(ethernetBytes);
+  const v6 = (filled[0] ?? 0) >> 4 === 6;
+  const l3 = filled.subarray(0, v6 ? 40 + filled.readUInt16BE(4) : filled.readUInt16BE(2));
   const { protocol, at, later } = v6 ? transport6(l3) : transport4(l3);
   const isIcmp = protocol === (v6 ? 58 : 1);
   const hasPorts = !later && [6, 17, 132].includes(protocol) && l3.length >= at + 4;
@@ -115,6 +118,7 @@ function readFrame(frame: Buffer, direction: DeniedPacket['direction']): DeniedP
     port: hasPorts ? l3.readUInt16BE(at + 2) : hasType ? l3[at] : undefined,
     destinationMac: macText(frame, 0),
     sourceMac: macText(frame, 6),
+    bytes: l3,
   };
 }
 

@@ -19,13 +19,14 @@ import { type DeniedPacket, readDenied } from './capture-file.ts';
  * Bounds: `packetsMax` packets a capture; `burstMax` captures in a row and then one in
  * `pauseSeconds`, because each costs VPP some 330 bytes that it never frees (measured; VPP v26.06
  * `vnet_pcap_dispatch_trace_configure` forgets a lock and a name). So it is a sample: what is
- * denied while a capture is full is counted only.
+ * denied while a capture is full is counted only. Whoever looks often gets more (`paces`), but
+ * `oftenMax` captures in all, some 33 MB of VPP's memory; from then on it is as before.
  *
  * VPP has one capture. One that somebody else runs is left alone: then nothing is learned.
  */
 export interface DeniedFlows extends AsyncDisposable {
   /** Takes what was denied since the last look; arms and disarms as `wanted` says. */
-  look(wanted: boolean): Promise<readonly DeniedPacket[]>;
+  look(wanted: boolean, pace?: Pace): Promise<readonly DeniedPacket[]>;
 }
 
 export interface DeniedFlowsOptions {
@@ -54,6 +55,18 @@ const fileBytesMax = 24 + packetsMax * (16 + bytesMax);
 
 export const burstMax = 60;
 export const pauseSeconds = 30;
+
+/** `burst` captures at once, and one more every `pauseMs`. */
+export const paces = {
+  /** For who looks every second. */
+  seldom: { burst: burstMax, pauseMs: pauseSeconds * 1000 },
+  /** For who looks ten times a second: a minute of denials, then one capture a second. */
+  often: { burst: 600, pauseMs: 1000 },
+} as const;
+export type Pace = keyof typeof paces;
+/** Captures of this process by which `often` ends. */
+export const oftenMax = 100_000;
+
 /** Until it is tried again after VPP refused. */
 const retryMs = 30_000;
 
@@ -111,7 +124,7 @@ export function createDeniedFlows(options: DeniedFlowsOptions): DeniedFlows {
   };
 
   return {
-    async look(wanted) {
+    async look(wanted, pace = 'seldom') {
       const connection = options.connection();
       if (armed !== undefined && armed.connection !== connection) armed = undefined;
       if (connection === undefined) return [];
@@ -121,7 +134,7 @@ export function createDeniedFlows(options: DeniedFlowsOptions): DeniedFlows {
       }
       if (wanted) {
         const denied = await options.denied();
-        if (denied === undefined || denied === armed.denied || !captures.take()) return [];
+        if (denied === undefined || denied === armed.denied || !captures.take(pace)) return [];
       }
       const packets = await take(armed);
       if (wanted) await arm(connection);
@@ -133,18 +146,25 @@ export function createDeniedFlows(options: DeniedFlowsOptions): DeniedFlows {
   };
 }
 
-/** `burstMax` at once, and one more every `pauseSeconds`. */
 function createBudget(monotonic: () => number) {
-  let left = burstMax;
+  let left: number = burstMax;
   let filledMs = monotonic();
+  let taken = 0;
+  let paceBefore: Pace = 'seldom';
   return {
-    take(): boolean {
+    take(wanted: Pace): boolean {
+      const pace = taken < oftenMax ? wanted : 'seldom';
+      const { burst, pauseMs } = paces[pace];
       const now = monotonic();
-      const more = Math.floor((now - filledMs) / (pauseSeconds * 1000));
-      left = Math.min(burstMax, left + more);
-      filledMs = left === burstMax ? now : filledMs + more * pauseSeconds * 1000;
+      const more = Math.floor((now - filledMs) / pauseMs);
+      // Who begins to look often has its whole burst; `oftenMax` bounds what that may cost.
+      if (pace !== paceBefore) left = pace === 'often' ? burst : Math.min(burst, left);
+      paceBefore = pace;
+      left = Math.min(burst, left + more);
+      filledMs = left === burst ? now : filledMs + more * pauseMs;
       if (left === 0) return false;
       left--;
+      taken++;
       return true;
     },
   };

@@ -5,14 +5,13 @@ import { join } from 'node:path';
 import { connectVpp } from '../../native/vpp-api/client.ts';
 import { createFakeClock } from '../../src/core/clock.ts';
 import { ip, prefix } from '../../src/core/ip.ts';
+import { followDenied, lookMs } from '../../src/daemon/follow-denied.ts';
 import {
   createPolicyLog,
   type DeniedFlow,
   explainDenied,
   flowsMax,
   foldMs,
-  followDenied,
-  lookMs,
 } from '../../src/daemon/policy-log.ts';
 import { createEmulator } from '../../src/emulator/emulator.ts';
 import type { NetworkPolicy } from '../../src/model/facts.ts';
@@ -67,6 +66,7 @@ function packet(given: Partial<DeniedPacket> = {}): DeniedPacket {
     port: 443,
     sourceMac: '02:00:00:00:01:01',
     destinationMac: '02:00:00:00:01:02',
+    bytes: Buffer.alloc(0),
     ...given,
   };
 }
@@ -284,8 +284,8 @@ describe('denied packets on their way into the log', () => {
     const following = followDenied({
       denied: {
         ...denied,
-        async look(wanted) {
-          const found = await denied.look(wanted);
+        async look(wanted, pace) {
+          const found = await denied.look(wanted, pace);
           looks++;
           return found;
         },
@@ -296,7 +296,8 @@ describe('denied packets on their way into the log', () => {
         log: (_message, fields) => lines.push(fields),
         monotonic: clock.monotonic,
       }),
-      wanted: () => ({ enabled, rate: 10 }),
+      refuser: { take: () => assert.fail('refuses without being asked to') },
+      wanted: () => ({ denied: 'drop', log: { enabled, rate: 10 } }),
       onError: (error) => assert.fail(String(error)),
       clock,
       signal: stop.signal,

@@ -146,7 +146,7 @@ describe('manifests/base', () => {
       'vpp-startup': [],
       vpp: ['NET_ADMIN', 'NET_RAW', 'IPC_LOCK'],
       gobgpd: ['NET_BIND_SERVICE'],
-      router: ['NET_ADMIN', 'SYS_ADMIN'],
+      router: ['NET_ADMIN', 'SYS_ADMIN', 'NET_RAW'],
     });
   });
 
