@@ -48,7 +48,8 @@ export function packetsOf(cluster: Cluster): (pick: Choice, own?: Ip) => Packet 
   const pods = cluster.pods.flatMap((one) => (one.hostNetwork ? [] : one.ips));
   const peers = addressesOf(cluster);
   const services = servicesOf(cluster);
-  const ports = [...new Set([0, 65535, ...services.map(({ port }) => port)])];
+  // Port 0 is used by nobody (RFC 6335); to VPP's filters it is what later fragments look like.
+  const ports = [...new Set([1, 65535, ...services.map(({ port }) => port)])];
   return (pick, given) => {
     const own = given ?? (pods.length === 0 ? ip('10.244.1.3') : choose(pods, pick.pod));
     const near = pick.isLikely ? ofFamily(own, pods) : [];
@@ -58,9 +59,7 @@ export function packetsOf(cluster: Cluster): (pick: Choice, own?: Ip) => Packet 
     if (pick.isLikely && services.length > 0) return { ...ends, ...choose(services, pick.port) };
     if (protocol === 'ICMP' || typeof protocol === 'number')
       return { ...ends, protocol: protocol, port: 0 };
-    // RFC 9260, 3.1: nobody uses port 0 of SCTP.
-    const usable = protocol === 'SCTP' ? ports.filter((one) => one !== 0) : ports;
-    return { ...ends, protocol: protocol, port: choose(usable, pick.port) };
+    return { ...ends, protocol, port: choose(ports, pick.port) };
   };
 }
 
@@ -120,7 +119,5 @@ function servicesOf({
       ),
     ),
   );
-  return [...named, ...written].filter(
-    ({ protocol, port }) => (protocol === 'SCTP' ? 1 : 0) <= port && port <= 65_535,
-  );
+  return [...named, ...written].filter(({ port }) => 1 <= port && port <= 65_535);
 }
