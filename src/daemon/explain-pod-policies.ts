@@ -9,7 +9,7 @@ import type { Direction } from '../policy/peers.ts';
 import { podLists } from '../policy/plan.ts';
 import { similarText } from './policy-ends.ts';
 import { counted, createLook, type Look, type PolicyParts, readCounters } from './policy-look.ts';
-import { isIsolated } from './policy-uses.ts';
+import { isIsolated, reasonsByFilter } from './policy-uses.ts';
 import { errorsOf, type Progress, statusOf } from './row-status.ts';
 
 /** What a pod's interface asks, in the order in which VPP asks it. */
@@ -71,7 +71,7 @@ function podList(look: Look, direction: Direction, list: List): PodListView {
     direction,
     isolated: isIsolated(list),
     filters: list.filters.map((filter): PodFilterView => {
-      const reasons = list.reasons.filter((one) => one.filter === filter.name);
+      const reasons = reasonsByFilter(list).get(filter.name) ?? [];
       const why = [...new Set(reasons.map(({ by }) => reasonText(by)))];
       return {
         filter: filter.name,

@@ -1,15 +1,10 @@
+import { setImmediate } from 'node:timers/promises';
 import type { FlowExplanation, JudgedEnd, JudgedFlow } from '../core/control-policy.ts';
 import { type Parsed, parsed } from '../core/parsed.ts';
 import type { TranslationRow } from '../desired/rows.ts';
 import { formatRule, tables } from '../desired/tables.ts';
 import type { Facts } from '../model/store.ts';
-import {
-  attachmentOf,
-  type Flow,
-  type Judgement,
-  judgeFlow,
-  podFinder,
-} from '../policy/explain.ts';
+import { attachmentOf, createJudge, type Flow, type Judgement } from '../policy/explain.ts';
 import type { List } from '../policy/lists.ts';
 import { parseFlows } from './policy-ends.ts';
 import { counted, createLook, type Look, type PolicyParts, readCounters } from './policy-look.ts';
@@ -34,8 +29,13 @@ export async function explainFlow(
   );
   if (!asked.ok) return asked;
   const look = createLook(parts);
-  const podAt = podFinder(facts);
-  const flows = asked.value.flows.map((flow) => judgedFlow(look, flow, podAt));
+  const judge = createJudge(facts);
+  const flows: JudgedFlow[] = [];
+  for (const flow of asked.value.flows) {
+    // A pod with tens of thousands of rules takes a tenth of a second: others have turns between.
+    if (flows.length > 0) await setImmediate();
+    flows.push(judgedFlow(look, flow, judge(flow)));
+  }
   const judged = await withCounts(parts, flows);
   const { service, notes } = asked.value;
   const remote = flows.flatMap(({ ends }) => ends.filter((one) => one.status === 'elsewhere'));
@@ -48,8 +48,8 @@ export async function explainFlow(
   });
 }
 
-function judgedFlow(look: Look, flow: Flow, podAt: ReturnType<typeof podFinder>): JudgedFlow {
-  const ends = judgeFlow(look.facts, flow, podAt).map((one) => judgedEnd(look, one));
+function judgedFlow(look: Look, flow: Flow, judged: readonly Judgement[]): JudgedFlow {
+  const ends = judged.map((one) => judgedEnd(look, one));
   const denying = ends.find((one) => !one.allowed);
   const audited = ends.flatMap((one) => one.audited);
   const words = { Egress: 'on the way out of', Ingress: 'on the way into' };
@@ -134,8 +134,17 @@ function elsewhereNotes(pods: ReadonlyMap<string, string>): string[] {
   for (const [pod, node] of pods) byNode.set(node, [...(byNode.get(node) ?? []), pod]);
   return [...byNode].map(
     ([node, names]) =>
-      `${names.join(', ')} on node ${node}: judged by what is known here; the kvr of that node has the counters and knows what is in force`,
+      `${someOf(names)} on node ${node}: judged by what is known here; the kvr of that node has the counters and knows what is in force`,
   );
+}
+
+/** Names that a remark lists. */
+const namesShown = 5;
+
+function someOf(names: readonly string[]): string {
+  const more = names.length - namesShown;
+  const shown = names.slice(0, namesShown).join(', ');
+  return more > 0 ? `${shown} and ${more} more` : shown;
 }
 
 function sctpNotes(flows: readonly JudgedFlow[]): string[] {

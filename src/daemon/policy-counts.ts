@@ -2,8 +2,15 @@ import type { VerdictCounts } from '../core/control-policy.ts';
 import type { Desired } from '../desired/desired.ts';
 import type { ObjectKey } from '../model/facts.ts';
 import type { Direction } from '../policy/peers.ts';
+import type { PodLists } from '../policy/plan.ts';
 import { filterCounters, type RuleCount } from './filter-counters.ts';
-import { type FilterUse, filterUses, plannedLists, verdictsOf } from './policy-uses.ts';
+import {
+  type FilterUse,
+  filterUses,
+  plannedLists,
+  policiesBehind,
+  verdictsOf,
+} from './policy-uses.ts';
 import type { VppStats } from './vpp-stats.ts';
 
 /**
@@ -62,13 +69,14 @@ export function createPolicyCounts(options: PolicyCountsOptions): PolicyCounts {
 
 async function look({ desired, stats, handles }: PolicyCountsOptions, state: State): Promise<void> {
   const indices = handles();
-  const uses = filterUses(plannedLists(desired));
+  const lists = plannedLists(desired);
+  const uses = filterUses(lists);
   const known = new Map([...(indices ?? [])].filter(([name]) => uses.has(name)));
   const counts = indices && (await filterCounters(stats, known));
   if (counts === undefined) return;
   const { seen } = state;
   state.seen = counts;
-  forget(state, uses);
+  forget(state, lists);
   // VPP may have counted for days before this daemon.
   if (seen === undefined) return;
   for (const [name, rules] of counts) {
@@ -111,16 +119,18 @@ function auditKey(policy: string, pod: ObjectKey, direction: Direction): string 
 }
 
 /** Policies and pods that are gone, so that what is remembered stays as small as the node. */
-function forget({ totals, audited }: State, uses: ReadonlyMap<string, FilterUse>): void {
+function forget({ totals, audited }: State, lists: readonly PodLists[]): void {
   const policies = new Set<string>();
   const audits = new Set<string>();
-  for (const { by: pods } of uses.values())
-    for (const { pod, direction, reasons } of pods)
-      for (const { by } of reasons)
-        for (const { policy, verdict } of verdictsOf(by, 'permit')) {
-          policies.add(policy);
-          if (verdict === 'audited') audits.add(auditKey(policy, pod, direction));
-        }
+  for (const { pod, egress, ingress } of lists)
+    for (const [direction, list] of [
+      ['Egress', egress],
+      ['Ingress', ingress],
+    ] as const)
+      for (const [policy, isAudited] of policiesBehind(list)) {
+        policies.add(policy);
+        if (isAudited) audits.add(auditKey(policy, pod, direction));
+      }
   for (const policy of totals.keys()) if (!policies.has(policy)) totals.delete(policy);
   for (const key of audited.keys()) if (!audits.has(key)) audited.delete(key);
 }

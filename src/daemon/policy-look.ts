@@ -37,7 +37,17 @@ export function createLook({ facts, loop }: PolicyParts): Look {
     (key) => loop.desired.row('filterLists', key) as FilterListRow,
   );
   const side = { Egress: 'input', Ingress: 'output' } as const;
-  const filterStatus = ({ name }: FilterRow) => statusOf(loop, 'filters', name, filterErrors);
+  const statuses = new Map<string, Progress>();
+  const filterStatus = ({ name }: FilterRow) => {
+    const status = statuses.get(name) ?? statusOf(loop, 'filters', name, filterErrors);
+    statuses.set(name, status);
+    return status;
+  };
+  const shares = new Map<string, number>();
+  for (const row of rows)
+    for (const direction of ['Egress', 'Ingress'] as const)
+      for (const name of row[side[direction]])
+        shares.set(`${direction} ${name}`, (shares.get(`${direction} ${name}`) ?? 0) + 1);
   return {
     facts,
     filterStatus,
@@ -52,7 +62,7 @@ export function createLook({ facts, loop }: PolicyParts): Look {
       const same = filters.every((filter, i) => filter.name === bound[i]);
       return { status: same ? 'done' : 'pending', error: '' };
     },
-    pods: (filter, direction) => rows.filter((row) => row[side[direction]].includes(filter)).length,
+    pods: (filter, direction) => shares.get(`${direction} ${filter}`) ?? 0,
   };
 }
 

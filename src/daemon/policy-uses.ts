@@ -34,7 +34,7 @@ export function filterUses(lists: readonly PodLists[]): ReadonlyMap<string, Filt
       ['Egress', egress],
       ['Ingress', ingress],
     ] as const) {
-      const reasons = byFilter(list.reasons);
+      const reasons = reasonsByFilter(list);
       for (const filter of list.filters) {
         const use = uses.get(filter.name) ?? { filter, by: [] };
         use.by.push({ pod, direction, reasons: reasons.get(filter.name) ?? [] });
@@ -44,14 +44,34 @@ export function filterUses(lists: readonly PodLists[]): ReadonlyMap<string, Filt
   return uses;
 }
 
-function byFilter(reasons: readonly RuleReason[]): ReadonlyMap<string, readonly RuleReason[]> {
+const known = new WeakMap<List, ReadonlyMap<string, readonly RuleReason[]>>();
+
+/** Reasons of a list by the filters' names; a list never changes, so they are remembered by it. */
+export function reasonsByFilter(list: List): ReadonlyMap<string, readonly RuleReason[]> {
+  const found = known.get(list);
+  if (found !== undefined) return found;
   const groups = new Map<string, RuleReason[]>();
-  for (const reason of reasons) {
-    const known = groups.get(reason.filter);
-    if (known === undefined) groups.set(reason.filter, [reason]);
-    else known.push(reason);
+  for (const reason of list.reasons) {
+    const group = groups.get(reason.filter);
+    if (group === undefined) groups.set(reason.filter, [reason]);
+    else group.push(reason);
   }
+  known.set(list, groups);
   return groups;
+}
+
+const concerned = new WeakMap<List, ReadonlyMap<string, boolean>>();
+
+/** Policies behind a list; true for those that it audits. */
+export function policiesBehind(list: List): ReadonlyMap<string, boolean> {
+  const found = concerned.get(list);
+  if (found !== undefined) return found;
+  const policies = new Map<string, boolean>();
+  for (const { by } of list.reasons)
+    for (const { policy, verdict } of verdictsOf(by, 'permit'))
+      policies.set(policy, policies.get(policy) === true || verdict === 'audited');
+  concerned.set(list, policies);
+  return policies;
 }
 
 /** What a match of a rule says of a policy. */

@@ -50,13 +50,26 @@ export interface PolicyRuleRef {
 }
 
 /** The ends that are pods, the sender first. An end that is no pod has no policies. */
-export function judgeFlow(facts: Facts, flow: Flow, podAt = podFinder(facts)): Judgement[] {
-  const judged: Judgement[] = [];
-  for (const direction of ['Egress', 'Ingress'] as const) {
-    const pod = podAt(direction === 'Egress' ? flow.from : flow.to);
-    if (pod !== undefined) judged.push(judge(facts, pod, direction, flow));
-  }
-  return judged;
+export function judgeFlow(facts: Facts, flow: Flow): Judgement[] {
+  return createJudge(facts)(flow);
+}
+
+/** The same for many flows at one time: what was looked up is not looked up again. */
+export function createJudge(facts: Facts): (flow: Flow) => Judgement[] {
+  const podAt = podFinder(facts);
+  const lists = new Map<string, List>();
+  const listOf = (pod: Pod, direction: Direction) => {
+    const key = `${direction} ${pod.key}`;
+    const list = lists.get(key) ?? listFor(facts, pod, direction);
+    lists.set(key, list);
+    return list;
+  };
+  return (flow) =>
+    (['Egress', 'Ingress'] as const).flatMap((direction) => {
+      const pod = podAt(direction === 'Egress' ? flow.from : flow.to);
+      if (pod === undefined) return [];
+      return judge(facts, pod, direction, flow, listOf(pod, direction));
+    });
 }
 
 /** Finds the pod that has an address now (NP-16, NP-18). For many questions at one time. */
@@ -70,8 +83,13 @@ export function podFinder(facts: Facts): (address: Ip) => Pod | undefined {
 }
 
 /** What a pod's policies say of a flow in one direction. */
-export function judge(facts: Facts, pod: Pod, direction: Direction, flow: Flow): Judgement {
-  const list = listFor(facts, pod, direction);
+export function judge(
+  facts: Facts,
+  pod: Pod,
+  direction: Direction,
+  flow: Flow,
+  list = listFor(facts, pod, direction),
+): Judgement {
   const found = firstMatch(list.filters, flow);
   const { name = '', rules = [] } = found?.filter ?? {};
   const rule = found?.rule ?? 0;
