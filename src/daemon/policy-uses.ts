@@ -95,6 +95,7 @@ export function verdictsOf(by: Reason, action: FilterRow['rules'][number]['actio
     case 'always':
     case 'node':
     case 'closed':
+    case 'tooLarge':
     case 'default':
       return [];
   }

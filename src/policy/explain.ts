@@ -167,6 +167,7 @@ export function policiesOf(by: Reason): readonly string[] {
     case 'always':
     case 'node':
     case 'closed':
+    case 'tooLarge':
     case 'default':
       return [];
   }
@@ -200,6 +201,8 @@ export function reasonText(by: Reason): string {
       return 'what comes from the own node always passes';
     case 'closed':
       return 'the pod or the policies are not known yet: nothing passes until they are';
+    case 'tooLarge':
+      return 'the policies are more than VPP can hold for a pod: nothing passes';
     case 'default':
       return 'no policy says anything';
   }

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import type { FilterRow } from '../desired/rows.ts';
 import type { ObjectKey } from '../model/facts.ts';
 import { everything } from './boxes.ts';
-import { alwaysFilter, filtersOf, nameFilter, openFilter, rulesMax } from './filters.ts';
+import { alwaysFilter, filtersOf, nameFilter, openFilter } from './filters.ts';
 import type { Direction } from './peers.ts';
 import type { Clause, Reason } from './program.ts';
 
@@ -21,7 +21,9 @@ export interface RuleReason {
 }
 
 /** Filters of one direction; VPP takes 255 for both (acl.api: `u8 count`). */
-const filtersMax = 120;
+export const filtersMax = 120;
+/** Rules of a filter where there are too many filters; beyond 1,000 VPP takes ever longer for each. */
+const packedRulesMax = 900;
 
 /** Whose list it is, and what comes first, for the pod's node. */
 interface Subject {
@@ -79,12 +81,12 @@ function hashOf(policies: readonly string[]): string {
   return createHash('sha256').update(policies.join(' ')).digest('hex').slice(0, 8);
 }
 
-/** Too many small filters become fewer large ones, in the same order. */
+/** Too many small filters become fewer large ones, in the same order, as far as that goes. */
 function packed(entries: readonly Entry[]): List {
   let size = 1;
   let groups: Entry[][] = entries.map((entry) => [entry]);
-  while (groups.length > filtersMax && size < rulesMax) {
-    size *= 2;
+  while (groups.length > filtersMax && size < packedRulesMax) {
+    size = Math.min(2 * size, packedRulesMax);
     groups = groupsOf(entries, size);
   }
   const merged = groups.map(mergedEntry);

@@ -10,7 +10,7 @@ import { hasChanged } from '../model/node-parts.ts';
 import { isPoliced, knownPod, policyTouched } from '../model/policed.ts';
 import type { ChangedKeys, Facts } from '../model/store.ts';
 import { closedFilter, nodeFilter } from './filters.ts';
-import { type List, listOf } from './lists.ts';
+import { filtersMax, type List, listOf } from './lists.ts';
 import type { Direction } from './peers.ts';
 import { sizeProblems } from './problems.ts';
 import { programOf, type Reason } from './program.ts';
@@ -73,13 +73,18 @@ export function podLists(facts: Facts, attachment: Attachment): PodLists {
   const node = facts.config.get('config')?.nodeName ?? '';
   const end = { pod, node, addresses: attachment.ips };
   // Behind a gate packets arrive as they were sent, so nothing is said about their flows here.
-  const egress = gates.length > 0 ? unasked : policyList(facts, end, 'Egress');
-  const ingress = policyList(facts, end, 'Ingress');
+  const egress = gates.length > 0 ? unasked : fitting(policyList(facts, end, 'Egress'));
+  const ingress = fitting(policyList(facts, end, 'Ingress'));
   return { pod: pod.key, known: true, gates, egress, ingress };
 }
 
 const closed = listOfOne(closedFilter, { kind: 'closed' });
-const unasked = listOfOne(permitAll, { kind: 'default' });
+const tooLarge = listOfOne(closedFilter, { kind: 'tooLarge' });
+
+/** What VPP cannot hold lets nothing through: what the pod had may be what is forbidden now. */
+function fitting(list: List): List {
+  return list.filters.length > filtersMax ? tooLarge : list;
+}
 
 function listOfOne(filter: FilterRow, by: Reason): List {
   const reason = { filter: filter.name, first: 0, count: filter.rules.length, by };

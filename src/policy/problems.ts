@@ -12,21 +12,19 @@ import type { PodLists } from './plan.ts';
 
 /** Rules of both lists of a pod beyond which a change of them is felt. */
 export const podRulesMax = 8_000;
-/** VPP, acl.api: `u8 count` of acl_interface_set_acl_list, for both lists together. */
-export const podFiltersMax = 255;
-
 /** A pod's lists that are too large. The numbers are left out: each text is an Event of its own. */
-export function sizeProblems({ pod, gates, egress, ingress }: PodLists): Problem[] {
+export function sizeProblems({ pod, egress, ingress }: PodLists): Problem[] {
   const filters = [...egress.filters, ...ingress.filters];
   const rules = filters.reduce((sum, filter) => sum + filter.rules.length, 0);
   const object = `Pod/${pod}`;
   const instead = 'an ipBlock in the place of a selector of many pods is one rule';
-  if (gates.length + filters.length > podFiltersMax)
+  const isTooLarge = [egress, ingress].some(({ reasons }) => reasons[0]?.by.kind === 'tooLarge');
+  if (isTooLarge)
     return [
       {
         object,
         field: 'policies',
-        reason: `its policies need more than the ${podFiltersMax} filters that VPP takes for a pod, so what it has stays as it was: ${instead}`,
+        reason: `its policies are more than VPP can hold for a pod, so nothing passes: ${instead}`,
       },
     ];
   if (rules <= podRulesMax) return [];

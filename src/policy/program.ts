@@ -39,6 +39,8 @@ export type Reason =
   | { readonly kind: 'node' }
   /** NP-19. */
   | { readonly kind: 'closed' }
+  /** The policies are more than VPP can hold. */
+  | { readonly kind: 'tooLarge' }
   /** Nothing forbids it. */
   | { readonly kind: 'default' };
 
