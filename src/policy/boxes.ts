@@ -1,4 +1,11 @@
-import { familyOf, type Prefix, prefix } from '../core/ip.ts';
+import {
+  familyOf,
+  type Prefix,
+  prefix,
+  prefixAddress,
+  prefixLength,
+  prefixOf,
+} from '../core/ip.ts';
 import { compressPrefixes, intersectPrefixes } from '../core/prefix-set.ts';
 import type { ContainerPort, Protocol } from '../model/facts.ts';
 
@@ -87,12 +94,60 @@ export function intersectParts(a: Part, b: Part): Part {
   if (a === everything) return b;
   if (b === everything) return a;
   const found: Box[] = [];
-  for (const one of a)
-    for (const other of b) {
-      const box = intersectBoxes(one, other);
-      if (box !== undefined) found.push(box);
-    }
+  const meet = (one: Box, other: Box) => {
+    const box = intersectBoxes(one, other);
+    if (box !== undefined) found.push(box);
+  };
+  // Of two prefixes that have something in common one holds the other.
+  eachWithin(a, b, { orEqual: true }, meet);
+  eachWithin(b, a, { orEqual: false }, meet);
   return compressBoxes(found);
+}
+
+/** Each box of `inner` with each of `outer` whose prefix holds its own. */
+function eachWithin(
+  inner: Part,
+  outer: Part,
+  { orEqual }: { readonly orEqual: boolean },
+  meet: (one: Box, other: Box) => void,
+): void {
+  const byRemote = new Map<Prefix, Box[]>();
+  for (const box of outer) {
+    const same = byRemote.get(box.remote);
+    if (same === undefined) byRemote.set(box.remote, [box]);
+    else same.push(box);
+  }
+  const lengths = { 4: new Set<number>(), 6: new Set<number>() };
+  for (const remote of byRemote.keys()) lengths[familyOf(remote)].add(prefixLength(remote));
+  for (const box of inner) {
+    const own = prefixLength(box.remote);
+    for (const length of lengths[familyOf(box.remote)]) {
+      if (length > own || (length === own && !orEqual)) continue;
+      for (const other of byRemote.get(cut(box.remote, length)) ?? []) meet(box, other);
+    }
+  }
+}
+
+function cut(remote: Prefix, length: number): Prefix {
+  return prefixLength(remote) === length ? remote : prefixOf(prefixAddress(remote), length);
+}
+
+/** Lengths of the blocks by which parts are told apart; selections have the same. */
+const blockLengths = { 4: 24, 6: 120 } as const;
+
+const blocks = new WeakMap<Part, ReadonlySet<Prefix> | 'wide'>();
+
+/** The blocks in which all addresses of a part are; `wide` when some are not in one block. */
+export function blocksOf(part: Part): ReadonlySet<Prefix> | 'wide' {
+  let known = blocks.get(part);
+  if (known === undefined) {
+    const isWide = part.some(({ remote }) => prefixLength(remote) < blockLengths[familyOf(remote)]);
+    known = isWide
+      ? 'wide'
+      : new Set(part.map(({ remote }) => cut(remote, blockLengths[familyOf(remote)])));
+    blocks.set(part, known);
+  }
+  return known;
 }
 
 function intersectBoxes(a: Box, b: Box): Box | undefined {

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { familyOf, hostPrefix, type Ip, prefix } from '../core/ip.ts';
 import { everybody, forEverybody } from '../desired/filters.ts';
 import type { FilterRow, FilterRule } from '../desired/rows.ts';
-import type { Part, Service } from './boxes.ts';
+import { everything, type Part, type Service } from './boxes.ts';
 import type { Direction } from './peers.ts';
 
 /**
@@ -23,6 +23,8 @@ export function filtersOf(
   action: 'reflect' | 'deny',
   tag: string,
 ): readonly FilterRow[] {
+  // The tags of what is everything are as many as sets of policies: not remembered.
+  if (part === everything) return [nameFilter(tag, rulesOf(part, direction, action))];
   const key = `${tag} ${direction} ${action}`;
   let known = filters.get(part);
   if (known === undefined) {

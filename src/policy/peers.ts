@@ -81,7 +81,7 @@ export function partsOfRule(context: RuleContext, rule: PolicyRule, namespace: s
   return rule.peers.flatMap((peer) => {
     if (peer.ipBlock !== undefined) {
       const prefixes = blockPrefixes(peer);
-      return [...atPrefixes(peer, prefixes, ports), ...namedAt(context, ports, prefixes)];
+      return [...atPrefixes(prefixes, ports), ...namedAt(context, ports, prefixes)];
     }
     const pods = peer.podSelector ?? everyPod.pods;
     return atPods(context, { namespace: peer.namespaceSelector ?? namespace, pods }, ports);
@@ -95,14 +95,22 @@ export function partsOfClusterRule(context: RuleContext, rule: ClusterRule): Par
   return rule.peers.flatMap((peer) => {
     if (peer.pods !== undefined) return atPods(context, peer.pods, ports);
     const prefixes = peer.networks ?? nodePrefixes(context.facts, peer);
-    return [...atPrefixes(peer, prefixes, ports), ...namedAt(context, ports, prefixes)];
+    return [...atPrefixes(prefixes, ports), ...namedAt(context, ports, prefixes)];
   });
 }
 
-function nodePrefixes(facts: Facts, { nodes }: ClusterPeer): Prefix[] {
+/** The prefixes of a peer's nodes, as they were last: the same array while they are the same. */
+const nodesOfPeers = new WeakMap<ClusterPeer, readonly Prefix[]>();
+
+function nodePrefixes(facts: Facts, peer: ClusterPeer): readonly Prefix[] {
+  const { nodes } = peer;
   if (nodes === undefined) return [];
   const selected = [...facts.nodes.values()].filter((node) => selects(nodes, node.labels));
-  return compressPrefixes(selected.flatMap((node) => node.internalIps.map(hostPrefix)));
+  const found = compressPrefixes(selected.flatMap((node) => node.internalIps.map(hostPrefix)));
+  const before = nodesOfPeers.get(peer);
+  if (before !== undefined && before.join() === found.join()) return before;
+  nodesOfPeers.set(peer, found);
+  return found;
 }
 
 /** Parts by what they follow from: a bucket, a peer or a rule, and the ports. */
@@ -128,10 +136,9 @@ function everywhere(rule: object, { fixed }: Ports): Part[] {
   return [remembered(rule, servicesKey(fixed), () => boxesOf(everyAddress, fixed))];
 }
 
-function atPrefixes(peer: object, prefixes: readonly Prefix[], { fixed }: Ports): Part[] {
+function atPrefixes(prefixes: readonly Prefix[], { fixed }: Ports): Part[] {
   if (fixed.length === 0 || prefixes.length === 0) return [];
-  const key = `${prefixes.join(' ')} ${servicesKey(fixed)}`;
-  return [remembered(peer, key, () => boxesOf(prefixes, fixed))];
+  return [remembered(prefixes, servicesKey(fixed), () => boxesOf(prefixes, fixed))];
 }
 
 const blocks = new WeakMap<PolicyPeer, readonly Prefix[]>();

@@ -1,6 +1,5 @@
 import type { Ip } from '../core/ip.ts';
 import { refuseAddresses } from '../core/link-addresses.ts';
-import { permitAll } from '../desired/filters.ts';
 import { podInterfaceName, uplinkName } from '../desired/names.ts';
 import { emptyPlan, type Planner } from '../desired/plan.ts';
 import type { FilterListRow, FilterRow } from '../desired/rows.ts';
@@ -9,7 +8,7 @@ import { gateFilterNames } from '../model/gated.ts';
 import { hasChanged } from '../model/node-parts.ts';
 import { isPoliced, knownPod, policyTouched } from '../model/policed.ts';
 import type { ChangedKeys, Facts } from '../model/store.ts';
-import { closedFilter, nodeFilter } from './filters.ts';
+import { closedFilter, nodeFilter, openFilter } from './filters.ts';
 import { filtersMax, type List, listOf } from './lists.ts';
 import type { Direction } from './peers.ts';
 import { sizeProblems } from './problems.ts';
@@ -31,7 +30,8 @@ export const policyPlanner: Planner<Facts, ChangedKeys> = {
     const own = facts.config.get('config')?.nodeName ?? '';
     if (changed.config || changed.uplink || hasChanged(changed, 'way', own)) return 'all';
     if (changed.gated?.has('ranges')) return 'all';
-    if (changed.nodes && [...facts.clusterPolicies.values()].some(namesNodes)) return 'all';
+    const isOther = hasChanged(changed, 'way') || hasChanged(changed, 'neighbours');
+    if (isOther && [...facts.clusterPolicies.values()].some(namesNodes)) return 'all';
     return policyTouched(facts, changed);
   },
   plan(facts, owner) {
@@ -72,7 +72,8 @@ export function podLists(facts: Facts, attachment: Attachment): PodLists {
     return { pod: attachment.pod, known: false, gates, egress: closed, ingress: closed };
   const node = facts.config.get('config')?.nodeName ?? '';
   const end = { pod, node, addresses: attachment.ips };
-  // Behind a gate packets arrive as they were sent, so nothing is said about their flows here.
+  // Behind a gate packets arrive as they were sent. Flows to pods' own addresses have sessions,
+  // so that they outlive the pod's first policy.
   const egress = gates.length > 0 ? unasked : fitting(policyList(facts, end, 'Egress'));
   const ingress = fitting(policyList(facts, end, 'Ingress'));
   return { pod: pod.key, known: true, gates, egress, ingress };
@@ -80,6 +81,7 @@ export function podLists(facts: Facts, attachment: Attachment): PodLists {
 
 const closed = listOfOne(closedFilter, { kind: 'closed' });
 const tooLarge = listOfOne(closedFilter, { kind: 'tooLarge' });
+const unasked = listOfOne(openFilter, { kind: 'default' });
 
 /** What VPP cannot hold lets nothing through: what the pod had may be what is forbidden now. */
 function fitting(list: List): List {

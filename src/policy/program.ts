@@ -2,7 +2,7 @@ import { hostPrefix, type Ip } from '../core/ip.ts';
 import type { ClusterNetworkPolicy, NetworkPolicy } from '../model/facts.ts';
 import { appliesTo, clusterPolicyApplies } from '../model/policed.ts';
 import { policyRef } from '../model/selections.ts';
-import { anyService, boxesOf, everything, intersectParts, type Part } from './boxes.ts';
+import { anyService, blocksOf, boxesOf, everything, intersectParts, type Part } from './boxes.ts';
 import { partsOfClusterRule, partsOfRule, type RuleContext } from './peers.ts';
 
 /**
@@ -143,12 +143,34 @@ function ruleClauses(context: Context, policy: NetworkPolicy): Clause[] {
 
 /** What clauses say of the packets of some parts alone. */
 function restrict(clauses: readonly Clause[], parts: readonly Part[]): Clause[] {
+  const meeting = partsByBlock(parts);
   return clauses.flatMap((clause) => {
     const both = clause.parts.flatMap((part) =>
-      parts.map((other) => intersection(part, other)).filter((one) => one.length > 0),
+      [...meeting(part)].map((other) => intersection(part, other)).filter((one) => one.length > 0),
     );
     return both.length === 0 ? [] : [{ ...clause, parts: both }];
   });
+}
+
+/** Finds the parts that may have a packet in common with another one: few of very many. */
+function partsByBlock(parts: readonly Part[]): (part: Part) => Iterable<Part> {
+  const wide: Part[] = [];
+  const byBlock = new Map<string, Part[]>();
+  for (const part of parts) {
+    const blocks = blocksOf(part);
+    if (blocks === 'wide') wide.push(part);
+    else
+      for (const block of blocks) {
+        const known = byBlock.get(block);
+        if (known === undefined) byBlock.set(block, [part]);
+        else known.push(part);
+      }
+  }
+  return (part) => {
+    const blocks = blocksOf(part);
+    if (blocks === 'wide') return parts;
+    return new Set([...wide, ...[...blocks].flatMap((block) => byBlock.get(block) ?? [])]);
+  };
 }
 
 const intersections = new WeakMap<Part, WeakMap<Part, Part>>();

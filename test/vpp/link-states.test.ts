@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'mocha';
 import { connectVpp } from '../../native/vpp-api/client.ts';
-import { prefix } from '../../src/core/ip.ts';
-import type { FilterListRow, FilterRow, InterfaceRow } from '../../src/desired/rows.ts';
+import { ip, prefix } from '../../src/core/ip.ts';
+import type { FilterListRow, FilterRow, InterfaceRow, SourceRow } from '../../src/desired/rows.ts';
 import { createEmulator } from '../../src/emulator/emulator.ts';
 import { filterListParts, filterParts } from '../../src/vpp/drivers/filters.ts';
 import { interfaceParts, linkStateParts } from '../../src/vpp/drivers/interfaces.ts';
+import { sourceParts } from '../../src/vpp/drivers/sources.ts';
 import { openSession } from '../../src/vpp/session.ts';
 
 const pod: InterfaceRow = {
@@ -17,6 +18,8 @@ const pod: InterfaceRow = {
   mtu: 1500,
 };
 const uplink: InterfaceRow = { ...pod, name: 'uplink', role: 'uplink', hostInterface: 'eth0' };
+const host: InterfaceRow = { ...pod, name: 'host', role: 'host', hostInterface: 'eth1' };
+const sources: SourceRow = { interface: pod.name, ips: [ip('10.244.1.5')] };
 const any = prefix('0.0.0.0/0');
 const open: FilterRow = {
   name: 'open',
@@ -30,10 +33,12 @@ const waiting = { name: 'WaitingForFilters', message: 'waiting for the filters o
 async function createSession() {
   const emulator = createEmulator({ anyHostInterface: true });
   const connection = await connectVpp({ stream: emulator.connect(), name: 'test' });
-  const session = await openSession(connection, () => undefined);
-  for (const row of [pod, uplink]) await interfaceParts.put(session, row, undefined);
+  let adoptions = 0;
+  const session = await openSession(connection, () => adoptions++);
+  for (const row of [pod, uplink, host]) await interfaceParts.put(session, row, undefined);
   return {
     session,
+    adoptions: () => adoptions,
     isUp: (name: string) =>
       emulator.plane.interfaces.get(session.handles.need(name))?.adminUp === true,
     async [Symbol.asyncDispose]() {
@@ -53,16 +58,45 @@ describe('the link of a pod', () => {
     assert.equal(isUp(pod.name), false);
     await filterParts.put(session, open, undefined);
     await filterListParts.put(session, list, undefined);
+    await sourceParts.put(session, sources, undefined);
     await linkStateParts.put(session, up, undefined);
     assert.equal(isUp(pod.name), true);
   });
 
-  it('NP-19 goes down without filters, and others come up without', async () => {
+  it('NP-19 goes down without filters; the uplink waits for them, others come up without', async () => {
     await using rig = await createSession();
     const { session, isUp } = rig;
     await linkStateParts.put(session, { interface: pod.name, up: false }, undefined);
-    await linkStateParts.put(session, { interface: 'uplink', up: true }, undefined);
-    assert.deepEqual([isUp(pod.name), isUp('uplink')], [false, true]);
+    const linked = { interface: 'uplink', up: true };
+    await assert.rejects(linkStateParts.put(session, linked, undefined), /filters of uplink/);
+    await filterParts.put(session, open, undefined);
+    await filterListParts.put(session, { ...list, interface: 'uplink' }, undefined);
+    await linkStateParts.put(session, linked, undefined);
+    await linkStateParts.put(session, { interface: 'host', up: true }, undefined);
+    assert.deepEqual([isUp(pod.name), isUp('uplink'), isUp('host')], [false, true, true]);
+  });
+
+  it('NP-19 does not come up before it is known from which addresses the pod may send', async () => {
+    await using rig = await createSession();
+    const { session, isUp } = rig;
+    await filterParts.put(session, open, undefined);
+    await filterListParts.put(session, list, undefined);
+    await assert.rejects(linkStateParts.put(session, up, undefined), waiting);
+    await sourceParts.put(session, sources, undefined);
+    await linkStateParts.put(session, up, undefined);
+    assert.equal(isUp(pod.name), true);
+  });
+
+  it('NP-27 has its filters written again when it goes before they do', async () => {
+    await using rig = await createSession();
+    const { session, adoptions } = rig;
+    await interfaceParts.remove(session, pod.name, pod);
+    assert.equal(adoptions(), 0);
+    await interfaceParts.put(session, pod, undefined);
+    await filterParts.put(session, open, undefined);
+    await filterListParts.put(session, list, undefined);
+    await interfaceParts.remove(session, pod.name, pod);
+    assert.equal(adoptions(), 1);
   });
 
   it('NP-19 waits again when its filters or its interface were removed', async () => {
@@ -83,11 +117,13 @@ describe('the link of a pod', () => {
     const { session } = rig;
     await filterParts.put(session, open, undefined);
     await filterListParts.put(session, list, undefined);
+    await sourceParts.put(session, sources, undefined);
     const next = await openSession(session.connection, () => undefined);
     await interfaceParts.dump(next);
     await assert.rejects(linkStateParts.put(next, up, undefined), waiting);
     await filterParts.dump(next);
     await filterListParts.dump(next);
+    await sourceParts.dump(next);
     await linkStateParts.put(next, up, undefined);
     // VPP lost them: the next dump says so.
     await filterListParts.remove(next, pod.name, list);

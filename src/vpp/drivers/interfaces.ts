@@ -3,7 +3,7 @@ import { af_packet_flags, af_packet_mode } from '../../../native/vpp-api/catalog
 import { if_status_flags } from '../../../native/vpp-api/catalogue/interface-types.ts';
 import { tap_flags } from '../../../native/vpp-api/catalogue/tapv2.ts';
 import { VppError } from '../../../native/vpp-api/errors.ts';
-import { isPodInterface, isTunnelName } from '../../desired/names.ts';
+import { isPodInterface, isTunnelName, uplinkName } from '../../desired/names.ts';
 import type {
   AfPacketRow,
   InterfaceRow,
@@ -111,15 +111,23 @@ function stateParts(isOurs: (name: string) => boolean): VppDriverParts<LinkState
       });
     },
     async put(session, row) {
-      // NP-19: no packet of a pod comes or goes before its filters are there.
-      const isOpen = isPodInterface(row.interface) && !session.handles.filtered.has(row.interface);
-      if (row.up && isOpen) throw new WaitingForFilters(row.interface);
+      if (row.up && !isGuarded(session, row.interface)) throw new WaitingForFilters(row.interface);
       await setLink(session, row.interface, row.up);
     },
     async remove(session, name) {
       if (session.handles.interfaces.has(name)) await setLink(session, name, false);
     },
   };
+}
+
+/**
+ * Whether what must stand before an interface comes up is there: the filters of a pod (NP-19) and
+ * its own sources, and the node's edge on the uplink and on tunnels.
+ */
+function isGuarded({ handles }: VppSession, name: string): boolean {
+  const isPod = isPodInterface(name);
+  if (!isPod && name !== uplinkName && !isTunnelName(name)) return true;
+  return handles.filtered.has(name) && (!isPod || handles.sources.has(name));
 }
 
 /** Every interface of VPP. */
@@ -257,6 +265,14 @@ async function adoptUntagged(
   throw new Error(`VPP already has ${row.hostInterface} but does not show it`, { cause });
 }
 
+/**
+ * VPP forgets the filters of an interface that goes. Where their row stays, because somebody is not
+ * known yet, it must be written again when the interface is back.
+ */
+export function forgetFilters(session: VppSession, name: string): void {
+  if (session.handles.filtered.has(name)) session.readopt();
+}
+
 async function removeInterface(
   session: VppSession,
   name: string,
@@ -264,6 +280,7 @@ async function removeInterface(
 ): Promise<void> {
   const swIfIndex = session.handles.interfaces.get(name);
   if (swIfIndex === undefined) return;
+  forgetFilters(session, name);
   // VPP keeps the attachment to a gate, and gives the number to the next interface.
   await attachGate(session, await gateState(session), swIfIndex, undefined);
   if (from?.kind === 'loopback') await deleteLoopback(session, swIfIndex);

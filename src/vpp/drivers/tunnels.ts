@@ -2,7 +2,7 @@ import { mss_clamp_dir } from '../../../native/vpp-api/catalogue/mss-clamp.ts';
 import type { FieldsOf } from '../../../native/vpp-api/codec.ts';
 import type { TunnelRow } from '../../desired/rows.ts';
 import { none, type VppDriverParts, type VppSession, valueExists } from '../session.ts';
-import { dumpInterfaces, tagInterface } from './interfaces.ts';
+import { dumpInterfaces, forgetFilters, tagInterface } from './interfaces.ts';
 import { createTunnel, deleteTunnel, dumpTunnels, isSame } from './tunnel-kinds.ts';
 
 /** Tunnels to other nodes, each with its interface; src/vpp/drivers/tunnel-kinds.ts has the kinds. */
@@ -112,6 +112,7 @@ async function speakFrames(session: VppSession, swIfIndex: number, mac: string):
 async function removeTunnel(session: VppSession, name: string): Promise<void> {
   const swIfIndex = session.handles.interfaces.get(name);
   if (swIfIndex === undefined) return;
+  forgetFilters(session, name);
   await forgetClamp(session, swIfIndex);
   await deleteTunnel(session, swIfIndex);
   session.handles.removeInterface(name);
