@@ -26,10 +26,11 @@ export const stages = [
   'punts',
   'nat',
   'natExclusions',
+  // Before the filters: a pod leaves the gate before its lists speak of endpoints.
+  'natInterfaces',
   'filters',
   'filterLists',
   'sources',
-  'natInterfaces',
   // Before the routes: one that moves from tunnel to tunnel finds the new one up.
   'tunnelStates',
   'routes',
