@@ -157,7 +157,7 @@ export interface InForce {
   readonly key: string;
   /** From the event on the watch to VPP's last reply. */
   readonly ms: number;
-  /** Of which the loop waited for the round before, planned, and wrote. */
+  /** Rows written. */
   readonly changes: number;
   /** Monotonic, of the machine: when VPP replied. */
   readonly atMs: number;

@@ -178,6 +178,9 @@ function policySpec(space: number, index: number, change: number): object {
   return egressSpec(index - 16, change);
 }
 
+/** Where DNS and who watches everybody are. */
+const system = { matchLabels: { 'kubernetes.io/metadata.name': namespaceName(0) } };
+
 const dnsSpec = {
   podSelector: {},
   policyTypes: ['Egress'],
@@ -185,7 +188,7 @@ const dnsSpec = {
     {
       to: [
         {
-          namespaceSelector: { matchLabels: { 'kubernetes.io/metadata.name': namespaceName(0) } },
+          namespaceSelector: system,
           podSelector: app(0),
         },
       ],
@@ -233,7 +236,7 @@ function teamSpec(space: number, number: number, change: number): object {
         ports: [tcp(9000 + 100 * number, 9050 + 100 * number + change)],
       },
       {
-        from: [{ namespaceSelector: { matchLabels: { team: 'team-0' } }, podSelector: app(9) }],
+        from: [{ namespaceSelector: system, podSelector: app(9) }],
         ports: [tcp('metrics')],
       },
     ],
