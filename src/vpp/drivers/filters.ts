@@ -1,6 +1,7 @@
 import { acl_action } from '../../../native/vpp-api/catalogue/acl-types.ts';
 import { ip_proto } from '../../../native/vpp-api/catalogue/ip-types.ts';
 import type { FieldsOf } from '../../../native/vpp-api/codec.ts';
+import { createTurns, type Turns } from '../../core/turns.ts';
 import type { FilterListRow, FilterRow, FilterRule } from '../../desired/rows.ts';
 import { none, noSuchEntry, tagPrefix, type VppDriverParts, type VppSession } from '../session.ts';
 import { aclRule } from './gates.ts';
@@ -58,8 +59,10 @@ export const filterListParts: VppDriverParts<FilterListRow> = {
         if (index === undefined) throw new Error(`waiting for filter ${name}`);
         return index;
       });
-    const lists = { input: numbers(row.input), output: numbers(row.output) };
-    await writeLists(session, session.handles.need(row.interface), lists);
+    await turnsOf(session)(() => {
+      const lists = { input: numbers(row.input), output: numbers(row.output) };
+      return writeLists(session, session.handles.need(row.interface), lists);
+    });
     session.handles.filtered.add(row.interface);
   },
   async remove(session, name) {
@@ -68,6 +71,20 @@ export const filterListParts: VppDriverParts<FilterListRow> = {
     if (swIfIndex !== undefined) await writeLists(session, swIfIndex, { input: [], output: [] });
   },
 };
+
+/**
+ * VPP does all requests that it reads together before it looks at packets again, and the lists of
+ * a pod with 1,500 rules keep it for a millisecond. So it gets few of them at a time.
+ */
+const listsAtOnce = 4;
+
+const turns = new WeakMap<VppSession, Turns>();
+
+function turnsOf(session: VppSession): Turns {
+  const known = turns.get(session) ?? createTurns(listsAtOnce);
+  turns.set(session, known);
+  return known;
+}
 
 /** Both lists at once: VPP replaces them in one step. */
 async function writeLists(
