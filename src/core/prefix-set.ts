@@ -14,6 +14,8 @@ import {
 interface Span {
   readonly start: bigint;
   readonly length: number;
+  /** Where it is known: texts are dear. */
+  readonly prefix?: Prefix;
 }
 
 /** The fewest prefixes that hold the same addresses, IPv4 first, in numeric order. */
@@ -51,15 +53,15 @@ const spansMax = 100_000;
 function spanOf(prefix: Prefix): Span {
   let span = spans.get(prefix);
   if (span === undefined) {
-    span = { start: ipToBigInt(prefixAddress(prefix)), length: prefixLength(prefix) };
+    span = { start: ipToBigInt(prefixAddress(prefix)), length: prefixLength(prefix), prefix };
     if (spans.size >= spansMax) spans.clear();
     spans.set(prefix, span);
   }
   return span;
 }
 
-function prefixOfSpan({ start, length }: Span, family: Family): Prefix {
-  return `${ipFromBigInt(start, family)}/${length}` as Prefix;
+function prefixOfSpan({ start, length, prefix }: Span, family: Family): Prefix {
+  return prefix ?? (`${ipFromBigInt(start, family)}/${length}` as Prefix);
 }
 
 function holds(outer: Span, inner: Span, bits: number): boolean {

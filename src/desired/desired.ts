@@ -101,9 +101,10 @@ function putPlan(state: State, { name, kind, rank }: PlannerId, owner: string, p
       keys.push([stage, key]);
     }
   }
-  const kept = new Set(keys.map(([stage, key]) => `${stage} ${key}`));
+  const kept = new Map<Stage, Set<string>>();
+  for (const [stage, key] of keys) keysOf(kept, stage).add(key);
   for (const [stage, key] of owners.get(owner) ?? [])
-    if (!kept.has(`${stage} ${key}`)) release(state, stage, key, { rank, owner });
+    if (kept.get(stage)?.has(key) !== true) release(state, stage, key, { rank, owner });
   // Who has nothing but a problem is an owner, too: when it is gone, so is the problem.
   if (keys.length === 0 && plan.problems.length === 0) owners.delete(owner);
   else owners.set(owner, keys);
@@ -177,9 +178,16 @@ function placeOf(list: readonly Claim[], { rank, owner }: Pick<Claim, 'rank' | '
 }
 
 function mark(state: State, stage: Stage, key: string): void {
-  const keys = state.changed.get(stage);
-  if (keys === undefined) state.changed.set(stage, new Set([key]));
-  else keys.add(key);
+  keysOf(state.changed, stage).add(key);
+}
+
+function keysOf(all: Map<Stage, Set<string>>, stage: Stage): Set<string> {
+  let keys = all.get(stage);
+  if (keys === undefined) {
+    keys = new Set();
+    all.set(stage, keys);
+  }
+  return keys;
 }
 
 function isList(entry: Claim | Claim[]): entry is Claim[] {

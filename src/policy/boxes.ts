@@ -178,6 +178,16 @@ export function compressBoxes(boxes: readonly Box[]): Part {
   );
 }
 
+/** What `compressBoxes` makes of all services at each of some prefixes that are compressed already. */
+export function compressServices(remotes: readonly Prefix[], services: readonly Service[]): Part {
+  const named = services.map((service) => [servicesKey([service]), service] as const);
+  const sorted = named.toSorted(([a], [b]) => (a < b ? -1 : 1));
+  return boxesOf(
+    remotes,
+    sorted.map(([, service]) => service),
+  );
+}
+
 /** Whether a packet is in one of the boxes; `port` is not looked at where the box has no ports. */
 export function partHolds(
   part: Part,

@@ -44,16 +44,17 @@ export function listOf(clauses: readonly Clause[], subject: Subject): List {
     const by: Reason = { kind: filter === alwaysFilter ? 'always' : 'node' };
     entries.set(filter.name, { filter, reasons: [whole(filter, by)] });
   }
-  for (const { action, parts, by } of clauses)
-    for (const part of parts) {
-      const verb = action === 'allow' ? 'reflect' : 'deny';
-      for (const filter of filtersOf(part, direction, verb, tagOf(by, subject))) {
+  for (const { action, parts, by } of clauses) {
+    const verb = action === 'allow' ? 'reflect' : 'deny';
+    const tag = tagOf(by, subject);
+    for (const part of parts)
+      for (const filter of filtersOf(part, direction, verb, tag)) {
         const entry = entries.get(filter.name);
         // What stands there a second time is never asked, but it is a reason too.
         if (entry === undefined) entries.set(filter.name, { filter, reasons: [whole(filter, by)] });
         else entries.set(filter.name, { filter, reasons: [...entry.reasons, whole(filter, by)] });
       }
-    }
+  }
   return packed([...entries.values()]);
 }
 

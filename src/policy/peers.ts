@@ -16,6 +16,7 @@ import {
   type Box,
   boxesOf,
   compressBoxes,
+  compressServices,
   everyAddress,
   everything,
   mergeServices,
@@ -159,7 +160,9 @@ function atPods({ facts }: RuleContext, selector: PodSelector, ports: Ports): Pa
   if (ports.fixed.length + ports.named.length === 0) return [];
   const selection = facts.selections.get(selectionId(selector));
   const parts = (selection?.buckets ?? []).map((bucket) =>
-    remembered(bucket, ports.key, () => atMembers(bucket, ports)),
+    remembered(bucket, ports.key, () =>
+      ports.named.length === 0 ? atHosts(bucket, ports.fixed) : atMembers(bucket, ports),
+    ),
   );
   return parts.filter((part) => part.length > 0);
 }
@@ -186,6 +189,18 @@ function namedAt(
 function holdsAddress(outer: Prefix, address: Ip): boolean {
   const host = hostPrefix(address);
   return intersectPrefixes(outer, host) === host;
+}
+
+const hosts = new WeakMap<Bucket, readonly Prefix[]>();
+
+/** What `atMembers` says where all members have the same services; the addresses once a bucket. */
+function atHosts(bucket: Bucket, services: readonly Service[]): Part {
+  let prefixes = hosts.get(bucket);
+  if (prefixes === undefined) {
+    prefixes = compressPrefixes(bucket.members.map(({ ip }) => hostPrefix(ip)));
+    hosts.set(bucket, prefixes);
+  }
+  return compressServices(prefixes, services);
 }
 
 function atMembers(
