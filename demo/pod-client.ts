@@ -1,6 +1,13 @@
 import { createSocket } from 'node:dgram';
 import { get, type IncomingMessage } from 'node:http';
-import type { Answer, Destination, LoadState, StreamState, Volley } from './pod-protocol.ts';
+import type {
+  Answer,
+  Destination,
+  HammerState,
+  LoadState,
+  StreamState,
+  Volley,
+} from './pod-protocol.ts';
 
 /** Answers and failures kept of one load. */
 const failuresMax = 100;
@@ -102,8 +109,16 @@ function createLineMeter() {
       ended ||= reason;
     },
     state(): StreamState {
-      const open = ended === '' ? performance.now() - last : 0;
-      return { lines, longestGapMs: Math.max(longestGapMs, open), disordered, ended, pod };
+      const silentMs = performance.now() - last;
+      const open = ended === '' ? silentMs : 0;
+      return {
+        lines,
+        longestGapMs: Math.max(longestGapMs, open),
+        silentMs,
+        disordered,
+        ended,
+        pod,
+      };
     },
   };
 }
@@ -135,6 +150,35 @@ export function startLoad(input: {
   return (stop) => {
     if (stop) clearInterval(timer);
     return { sent, answeredBy: { ...answeredBy }, failures: [...failures] };
+  };
+}
+
+/** Sends a datagram to every address every `intervalMs` from one socket, until stopped. */
+export function startHammer(input: {
+  addresses: readonly string[];
+  port: number;
+  intervalMs: number;
+}): (stop: boolean) => HammerState {
+  const answeredBy: Record<string, number> = {};
+  let sent = 0;
+  const socket = createSocket('udp4');
+  socket.on('message', (_message, { address }) => {
+    answeredBy[address] = (answeredBy[address] ?? 0) + 1;
+  });
+  // Nobody there yet: that is what it is for.
+  socket.on('error', () => undefined);
+  const timer = setInterval(() => {
+    for (const address of input.addresses) {
+      sent += 1;
+      socket.send('who are you?', input.port, address);
+    }
+  }, input.intervalMs);
+  return (stop) => {
+    if (stop) {
+      clearInterval(timer);
+      socket.close();
+    }
+    return { sent, answeredBy: { ...answeredBy } };
   };
 }
 

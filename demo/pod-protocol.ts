@@ -43,6 +43,8 @@ export interface StreamState {
   readonly lines: number;
   /** Longest time between two lines; counts from the last line to now as well. */
   readonly longestGapMs: number;
+  /** Since the last line, or since it ended. */
+  readonly silentMs: number;
   /** Lines that came out of order or twice: always 0 on a healthy TCP connection. */
   readonly disordered: number;
   /** Why it ended; empty while it runs. */
@@ -56,6 +58,13 @@ export interface LoadState {
   readonly sent: number;
   readonly answeredBy: Readonly<Record<string, number>>;
   readonly failures: readonly string[];
+}
+
+/** Datagrams to addresses at which somebody may be or not, again and again. */
+export interface HammerState {
+  readonly sent: number;
+  /** How many answers came from each address. */
+  readonly answeredBy: Readonly<Record<string, number>>;
 }
 
 /** Requests by name, with what they take and give. */
@@ -75,6 +84,11 @@ export interface PodRequests {
     out: { load: number };
   };
   readLoad: { in: { load: number; stop: boolean }; out: LoadState };
+  startHammer: {
+    in: { addresses: readonly string[]; port: number; intervalMs: number };
+    out: { hammer: number };
+  };
+  readHammer: { in: { hammer: number; stop: boolean }; out: HammerState };
 }
 
 export type PodRequestName = keyof PodRequests;

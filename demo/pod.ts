@@ -1,6 +1,7 @@
-import { ask, download, openStream, sendVolley, startLoad } from './pod-client.ts';
+import { ask, download, openStream, sendVolley, startHammer, startLoad } from './pod-client.ts';
 import type {
   Destination,
+  HammerState,
   LoadState,
   PodCall,
   PodMessage,
@@ -19,6 +20,7 @@ const ports = JSON.parse(process.env.POD_PORTS ?? '[]') as readonly ServedPort[]
 
 const streams = new Map<number, (stop: boolean) => StreamState>();
 const loads = new Map<number, (stop: boolean) => LoadState>();
+const hammers = new Map<number, (stop: boolean) => HammerState>();
 
 const operations: {
   readonly [Name in PodRequestName]: (
@@ -46,6 +48,16 @@ const operations: {
     const read = loads.get(load);
     if (read === undefined) throw new Error(`no load ${load}`);
     if (stop) loads.delete(load);
+    return read(stop);
+  },
+  async startHammer(input, id) {
+    hammers.set(id, startHammer(input));
+    return { hammer: id };
+  },
+  async readHammer({ hammer, stop }) {
+    const read = hammers.get(hammer);
+    if (read === undefined) throw new Error(`no hammer ${hammer}`);
+    if (stop) hammers.delete(hammer);
     return read(stop);
   },
 };

@@ -4,6 +4,7 @@ import { crashes } from './crashes.ts';
 import { explain } from './explain.ts';
 import { host } from './host.ts';
 import { loadBalancer } from './load-balancer.ts';
+import { policies } from './policies.ts';
 import { overlay, routing } from './routing.ts';
 import { nodePorts, services } from './services.ts';
 import { upstream } from './upstream.ts';
@@ -21,6 +22,7 @@ export function shopChecks(nodeCount: number): readonly CheckGroup[] {
     host,
     explain,
     changes,
+    policies,
     crashes,
   ];
 }

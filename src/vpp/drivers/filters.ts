@@ -1,7 +1,7 @@
 import { acl_action } from '../../../native/vpp-api/catalogue/acl-types.ts';
 import { ip_proto } from '../../../native/vpp-api/catalogue/ip-types.ts';
 import type { FieldsOf } from '../../../native/vpp-api/codec.ts';
-import { createTurns, type Turns } from '../../core/turns.ts';
+import { createLimit, type Limit } from '../../core/limit.ts';
 import type { FilterListRow, FilterRow, FilterRule } from '../../desired/rows.ts';
 import { none, noSuchEntry, tagPrefix, type VppDriverParts, type VppSession } from '../session.ts';
 import { aclRule } from './gates.ts';
@@ -59,7 +59,7 @@ export const filterListParts: VppDriverParts<FilterListRow> = {
         if (index === undefined) throw new Error(`waiting for filter ${name}`);
         return index;
       });
-    await turnsOf(session)(() => {
+    await limitOf(session)(() => {
       const lists = { input: numbers(row.input), output: numbers(row.output) };
       return writeLists(session, session.handles.need(row.interface), lists);
     });
@@ -78,11 +78,11 @@ export const filterListParts: VppDriverParts<FilterListRow> = {
  */
 const listsAtOnce = 4;
 
-const turns = new WeakMap<VppSession, Turns>();
+const limits = new WeakMap<VppSession, Limit>();
 
-function turnsOf(session: VppSession): Turns {
-  const known = turns.get(session) ?? createTurns(listsAtOnce);
-  turns.set(session, known);
+function limitOf(session: VppSession): Limit {
+  const known = limits.get(session) ?? createLimit(listsAtOnce);
+  limits.set(session, known);
   return known;
 }
 

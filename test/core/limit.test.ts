@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { createTurns } from '../../src/core/turns.ts';
+import { createLimit } from '../../src/core/limit.ts';
 
 /** Work that ends when it is told to. */
 function gates(count: number) {
@@ -12,13 +12,13 @@ function gates(count: number) {
   });
 }
 
-describe('turns', () => {
-  it('let no more go on at once than they may, in the order in which they came', async () => {
-    const turns = createTurns(2);
+describe('a limit', () => {
+  it('lets no more go on at once than they may, in the order in which they came', async () => {
+    const limited = createLimit(2);
     const started: number[] = [];
     const all = gates(5);
     const done = all.map(({ opened }, index) =>
-      turns(() => {
+      limited(() => {
         started.push(index);
         return opened;
       }),
@@ -32,23 +32,23 @@ describe('turns', () => {
     assert.deepEqual(started, [0, 1, 2, 3, 4]);
   });
 
-  it('go on after work that failed, whose error is its own', async () => {
-    const turns = createTurns(1);
+  it('goes on after work that failed, whose error is its own', async () => {
+    const limited = createLimit(1);
     const [first] = gates(1);
-    const failing = turns(() => first?.opened ?? Promise.resolve());
-    const next = turns(() => Promise.resolve('done'));
+    const failing = limited(() => first?.opened ?? Promise.resolve());
+    const next = limited(() => Promise.resolve('done'));
     first?.open(new Error('no'));
     await assert.rejects(failing, /no/);
     assert.equal(await next, 'done');
-    assert.equal(await turns(() => Promise.resolve(1)), 1);
+    assert.equal(await limited(() => Promise.resolve(1)), 1);
   });
 
-  it('give back what was given to them when work throws at once', async () => {
-    const turns = createTurns(1);
-    const thrown = turns(() => {
+  it('gives a place back when work throws at once', async () => {
+    const limited = createLimit(1);
+    const thrown = limited(() => {
       throw new Error('at once');
     });
     await assert.rejects(thrown, /at once/);
-    assert.equal(await turns(() => Promise.resolve('free')), 'free');
+    assert.equal(await limited(() => Promise.resolve('free')), 'free');
   });
 });

@@ -2,9 +2,9 @@
  * Work of which no more than a number goes on at once; the rest waits, first come, first served.
  * What it waits for is for others to bound: there is a place in the queue for everybody.
  */
-export type Turns = <T>(work: () => Promise<T>) => Promise<T>;
+export type Limit = <T>(work: () => Promise<T>) => Promise<T>;
 
-export function createTurns(atOnce: number): Turns {
+export function createLimit(atOnce: number): Limit {
   const waiting: (() => void)[] = [];
   let running = 0;
   return async (work) => {
