@@ -16,7 +16,7 @@ import type {
   PolicyRule,
 } from '../../src/model/facts.ts';
 import { node, pod } from '../facts.ts';
-import { pods as everyone, namespace } from './objects.ts';
+import { pods as everyone, namespace, policy, rule } from './objects.ts';
 import type { Cluster } from './reference.ts';
 
 /**
@@ -104,7 +104,7 @@ function podOf(number: number): fc.Arbitrary<Pod> {
       isReused: fc.boolean(),
       families: fc.constantFrom<readonly (4 | 6)[]>([4, 6], [4, 6], [4], [6], []),
       terminating: fc.boolean(),
-      ports: fc.array(containerPort, { maxLength: 3 }),
+      ports: fc.array(containerPort, { minLength: 1, maxLength: 4 }),
     })
     .map(({ inside, on, life, isReused, families, ...rest }) => {
       const hasEnded = life === 'Succeeded' || life === 'Failed';
@@ -169,16 +169,16 @@ const numbers = fc.oneof(
 
 const port: fc.Arbitrary<PolicyPort> = fc.oneof(
   protocol.map((one) => ({ protocol: one })),
-  fc.tuple(protocol, numbers).map(([one, two]) => ({ protocol: one, ...two })),
-  fc.record({ protocol, port: portName }),
+  ...[1, 2].map(() => fc.tuple(protocol, numbers).map(([one, two]) => ({ protocol: one, ...two }))),
+  ...[1, 2].map(() => fc.record({ protocol, port: portName })),
 );
 
 const few = { maxLength: 2 };
 
-/** One or two, and sometimes none, which means all of them. */
+/** One to three, and sometimes none, which means all of them. */
 function some<T>(one: fc.Arbitrary<T>): fc.Arbitrary<readonly T[]> {
   return fc.oneof(
-    { weight: 4, arbitrary: fc.array(one, { minLength: 1, ...few }) },
+    { weight: 4, arbitrary: fc.array(one, { minLength: 1, maxLength: 3 }) },
     { weight: 1, arbitrary: fc.constant([]) },
   );
 }
@@ -226,13 +226,13 @@ const anyPeer: fc.Arbitrary<ClusterPeer> = fc.oneof(
  * read, and names of ports where peers are addresses.
  */
 function clusterRules(peers: fc.Arbitrary<ClusterPeer>): fc.Arbitrary<readonly ClusterRule[]> {
-  const rule = fc.record({
+  const one = fc.record({
     name: fc.constant(''),
     action: fc.constantFrom('Accept' as const, 'Deny' as const, 'Pass' as const),
     peers: some(peers),
     ports: fc.oneof(fc.constant([]), some(clusterPort)),
   });
-  return fc.array(rule, { maxLength: 3 });
+  return fc.array(one, { maxLength: 3 });
 }
 
 function clusterPolicyOf(number: number): fc.Arbitrary<ClusterNetworkPolicy> {
@@ -277,7 +277,10 @@ export const cluster: fc.Arbitrary<Cluster> = fc
     nodeName: 'n1',
   }));
 
-/** A cluster with hundreds of pods on the other node, of all labels and with ports of all names. */
+/**
+ * A cluster with hundreds of pods on the other node, of all labels and with ports of all names, and
+ * with a block full of holes.
+ */
 export const crowd: fc.Arbitrary<Cluster> = fc
   .record({
     one: cluster,
@@ -301,7 +304,11 @@ export const crowd: fc.Arbitrary<Cluster> = fc
         ],
       }),
     );
-    return { ...one, pods: [...one.pods, ...pods] };
+    const except = pods.flatMap(({ ips: [first] }, i) => (i % 9 === 0 ? [`${first}/32`] : []));
+    const holes = policy('a/holes', {
+      ingress: [rule([{ ipBlock: { cidr: '0.0.0.0/0', except } }])],
+    });
+    return { ...one, pods: [...one.pods, ...pods], policies: [...one.policies, holes] };
   });
 
 function cycle<T>(all: readonly T[], number: number): T {

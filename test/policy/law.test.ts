@@ -135,7 +135,7 @@ describe('the law of policies', function () {
   ])
     it(`NP-03 NP-05 NP-07 NP-11 NP-20 CNP-04 ${name}`, () => {
       fc.assert(
-        fc.property(clusters, picks(12), (one, all) => {
+        fc.property(clusters, picks(20), (one, all) => {
           const desired = planCluster(one);
           for (const meeting of meetings(one, all)) {
             const { pod, direction, packet, known } = meeting;
@@ -198,7 +198,7 @@ describe('the law of policies', function () {
           const outcome = isAllowed(desired, pod, direction, frameOf(packet));
           if (outcome === 'deny' || outcome === 'reflect') continue;
           const back = direction === 'Ingress' ? 'Egress' : 'Ingress';
-          for (const port of [0, 40_000, 65_535])
+          for (const port of [1, 40_000, 65_535])
             assert.notEqual(
               isAllowed(desired, pod, back, answerOf(packet, port)),
               'deny',
@@ -210,7 +210,7 @@ describe('the law of policies', function () {
     );
   });
 
-  it('NP-21 errors of ICMP and neighbour discovery pass, whatever the policies', () => {
+  it('NP-21 NP-22 errors of ICMP, neighbour discovery and later fragments pass, whatever the policies', () => {
     fc.assert(
       fc.property(cluster, (one) => {
         const desired = planCluster(one);
@@ -255,12 +255,19 @@ function answerOf({ from, to, protocol }: Packet, port: number): Frame {
   return { from: to, to: from, protocol: family, port: type };
 }
 
-/** Types of ICMP (RFC 792) and of ICMPv6: errors (RFC 4443) and neighbour discovery (RFC 4861). */
+/**
+ * Types of ICMP (RFC 792) and of ICMPv6: errors (RFC 4443) and neighbour discovery (RFC 4861). Later
+ * fragments have port 0.
+ */
 function always(own: Ip) {
-  return own.includes(':')
-    ? [
-        { other: ip('4000::1'), protocol: 'ICMPv6' as const, types: [1, 2, 3, 4] },
-        { other: ip('fe80::1'), protocol: 'ICMPv6' as const, types: [133, 134, 135, 136] },
-      ]
-    : [{ other: ip('198.51.100.1'), protocol: 'ICMP' as const, types: [3, 11, 12] }];
+  const fragments = (other: Ip) =>
+    (['TCP', 'UDP'] as const).map((protocol) => ({ other, protocol, types: [0] }));
+  const far = own.includes(':') ? ip('4000::1') : ip('198.51.100.1');
+  if (!own.includes(':'))
+    return [...fragments(far), { other: far, protocol: 'ICMP' as const, types: [3, 11, 12] }];
+  return [
+    ...fragments(far),
+    { other: far, protocol: 'ICMPv6' as const, types: [1, 2, 3, 4] },
+    { other: ip('fe80::1'), protocol: 'ICMPv6' as const, types: [133, 134, 135, 136] },
+  ];
 }

@@ -48,7 +48,6 @@ export function packetsOf(cluster: Cluster): (pick: Choice, own?: Ip) => Packet 
   const pods = cluster.pods.flatMap((one) => (one.hostNetwork ? [] : one.ips));
   const peers = addressesOf(cluster);
   const services = servicesOf(cluster);
-  // Port 0 is used by nobody (RFC 6335); to VPP's filters it is what later fragments look like.
   const ports = [...new Set([1, 65535, ...services.map(({ port }) => port)])];
   return (pick, given) => {
     const own = given ?? (pods.length === 0 ? ip('10.244.1.3') : choose(pods, pick.pod));
@@ -57,8 +56,7 @@ export function packetsOf(cluster: Cluster): (pick: Choice, own?: Ip) => Packet 
     const ends = pick.isSent ? { from: own, to: other } : { from: other, to: own };
     const { protocol } = pick;
     if (pick.isLikely && services.length > 0) return { ...ends, ...choose(services, pick.port) };
-    if (protocol === 'ICMP' || typeof protocol === 'number')
-      return { ...ends, protocol: protocol, port: 0 };
+    if (protocol === 'ICMP' || typeof protocol === 'number') return { ...ends, protocol, port: 0 };
     return { ...ends, protocol, port: choose(ports, pick.port) };
   };
 }
@@ -101,7 +99,10 @@ function edgesOf(block: Prefix): Ip[] {
     .map((one) => ipFromBigInt(one, family));
 }
 
-/** Ports of containers, and those at the edges of what rules say, each of its protocol. */
+/**
+ * Ports of containers, and those at the edges of what rules say, each of its protocol. Never port 0,
+ * which nobody uses (RFC 6335, 6; RFC 9260, 3.1): filters know later fragments by it (NP-22).
+ */
 function servicesOf({
   pods,
   policies,
@@ -119,5 +120,8 @@ function servicesOf({
       ),
     ),
   );
-  return [...named, ...written].filter(({ port }) => 1 <= port && port <= 65_535);
+  // Of written ones there are three for each edge.
+  return [...named, ...named, ...named, ...written].filter(
+    ({ port }) => 1 <= port && port <= 65_535,
+  );
 }
