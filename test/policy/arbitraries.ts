@@ -40,6 +40,9 @@ export const nodeAddresses = [
   [ip('192.0.2.2'), ip('2001:db8::2')],
 ] as const;
 
+/** Most of what has a namespace is in the first one. */
+const namespaceName = fc.constantFrom('a', 'a', ...namespaceNames);
+
 const labelSets: readonly Labels[] = [
   ...[{}, { app: 'x' }, { app: 'y' }, { role: 'x' }],
   { app: 'x', role: 'y' },
@@ -79,7 +82,7 @@ export const protocol = fc.constantFrom(
   'UDP' as const,
   'SCTP' as const,
 );
-const portNumber = fc.constantFrom(53, 80, 81, 83, 1, 65535);
+const portNumber = fc.constantFrom(80, 82, 83, 1, 65535);
 const portName = fc.constantFrom('web', 'web', 'dns', 'nobody-has-it');
 
 const containerPort: fc.Arbitrary<ContainerPort> = fc.record({
@@ -94,7 +97,7 @@ const containerPort: fc.Arbitrary<ContainerPort> = fc.record({
 function podOf(number: number): fc.Arbitrary<Pod> {
   return fc
     .record({
-      inside: fc.constantFrom(...namespaceNames),
+      inside: namespaceName,
       labels,
       on: fc.constantFrom('n1', 'n1', 'n2'),
       life: fc.constantFrom(
@@ -191,7 +194,7 @@ const rules: fc.Arbitrary<readonly PolicyRule[]> = fc.array(
 function policyOf(number: number): fc.Arbitrary<NetworkPolicy> {
   return fc
     .record({
-      namespace: fc.constantFrom(...namespaceNames),
+      namespace: namespaceName,
       podSelector: labelSelector,
       policyTypes: fc.constantFrom<NetworkPolicy['policyTypes']>(
         ...([['Ingress'], ['Egress'], ['Ingress', 'Egress']] as const),

@@ -47,18 +47,30 @@ export const picks = (count: number): fc.Arbitrary<readonly Choice[]> =>
 export function packetsOf(cluster: Cluster): (pick: Choice, own?: Ip) => Packet {
   const pods = cluster.pods.flatMap((one) => (one.hostNetwork ? [] : one.ips));
   const peers = addressesOf(cluster);
-  const services = servicesOf(cluster);
-  const ports = [...new Set([1, 65535, ...services.map(({ port }) => port)])];
+  const written = servicesOf(cluster);
+  const ports = [...new Set([1, 65535, ...written.map(({ port }) => port)])];
   return (pick, given) => {
     const own = given ?? (pods.length === 0 ? ip('10.244.1.3') : choose(pods, pick.pod));
     const near = pick.isLikely ? ofFamily(own, pods) : [];
     const other = choose(near.length > 0 ? near : ofFamily(own, peers), pick.peer);
     const ends = pick.isSent ? { from: own, to: other } : { from: other, to: own };
     const { protocol } = pick;
-    if (pick.isLikely && services.length > 0) return { ...ends, ...choose(services, pick.port) };
+    const likely = [portsAt(cluster, ends.to), written].filter((one) => one.length > 0);
+    if (pick.isLikely && likely.length > 0)
+      return { ...ends, ...choose(choose(likely, pick.port), Math.floor(pick.port / 2)) };
     if (protocol === 'ICMP' || typeof protocol === 'number') return { ...ends, protocol, port: 0 };
     return { ...ends, protocol, port: choose(ports, pick.port) };
   };
+}
+
+type Service = Pick<Packet, 'protocol' | 'port'>;
+
+/** Ports of the containers there. */
+function portsAt({ pods }: Cluster, address: Ip): Service[] {
+  return pods
+    .filter(({ ips }) => ips.includes(address))
+    .flatMap((one) => one.ports)
+    .map(({ protocol, containerPort: port }) => ({ protocol, port }));
 }
 
 function ofFamily(own: Ip, all: readonly Ip[]): Ip[] {
@@ -103,11 +115,7 @@ function edgesOf(block: Prefix): Ip[] {
  * Ports of containers, and those at the edges of what rules say, each of its protocol. Never port 0,
  * which nobody uses (RFC 6335, 6; RFC 9260, 3.1): filters know later fragments by it (NP-22).
  */
-function servicesOf({
-  pods,
-  policies,
-  clusterPolicies,
-}: Cluster): Pick<Packet, 'protocol' | 'port'>[] {
+function servicesOf({ pods, policies, clusterPolicies }: Cluster): Service[] {
   const named = pods.flatMap((one) =>
     one.ports.map(({ protocol, containerPort: port }) => ({ protocol, port })),
   );
@@ -120,8 +128,5 @@ function servicesOf({
       ),
     ),
   );
-  // Of written ones there are three for each edge.
-  return [...named, ...named, ...named, ...written].filter(
-    ({ port }) => 1 <= port && port <= 65_535,
-  );
+  return [...named, ...written].filter(({ port }) => 1 <= port && port <= 65_535);
 }
