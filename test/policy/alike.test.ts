@@ -9,6 +9,7 @@ import { localPods, outcomeOf, planCluster } from './planned.ts';
 import { type Cluster, directionVerdict } from './reference.ts';
 
 const server = '10.244.2.9';
+const tcp = (port: number) => ({ protocol: 'TCP' as const, port });
 const tcpWeb = { protocol: 'TCP' as const, port: 'web' };
 const udpWeb = { protocol: 'UDP' as const, port: 'web' };
 const anyPod = [{ podSelector: selector() }];
@@ -24,10 +25,11 @@ const alike: readonly { readonly name: string; readonly pair: readonly PolicyRul
   { name: 'the same of pods', pair: [rule(anyPod, [tcpWeb]), rule(anyPod, [udpWeb])] },
   {
     name: 'a name beside a number',
-    pair: [
-      rule(anyPod, [{ protocol: 'TCP', port: 82 }]),
-      rule(anyPod, [{ protocol: 'TCP', port: 82 }, tcpWeb]),
-    ],
+    pair: [rule(anyPod, [tcp(82)]), rule(anyPod, [tcp(82), tcpWeb])],
+  },
+  {
+    name: 'numbers with one between them, and neighbours',
+    pair: [rule([], [tcp(80), tcp(82)]), rule([], [tcp(80), tcp(81)])],
   },
   {
     name: "a name that is nobody's",
