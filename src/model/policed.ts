@@ -1,5 +1,6 @@
 import type { Attachment, ClusterNetworkPolicy, NetworkPolicy, Pod } from './facts.ts';
 import { selects } from './labels.ts';
+import { selectsNamespace } from './peer-pods.ts';
 import { policyRef } from './selections.ts';
 import type { ChangedKeys, FactKind, Facts } from './store.ts';
 
@@ -19,7 +20,7 @@ export function clusterPolicyApplies(
   const inside =
     typeof namespace === 'string'
       ? namespace === pod.namespace
-      : selects(namespace, facts.namespaces.get(pod.namespace)?.labels ?? {});
+      : selectsNamespace(namespace, facts.namespaces.get(pod.namespace)?.labels);
   return inside && selects(subject.pods, pod.labels);
 }
 
@@ -31,9 +32,10 @@ export function knownPod(facts: Facts, attachment: Attachment): Pod | undefined 
   if (!needed.every((kind) => facts.complete.has(kind))) return undefined;
   const pod = facts.pods.get(attachment.pod);
   // A pod of the same name may have been here before: its labels say nothing about this one.
-  return pod === undefined || attachment.podUid === '' || uidsOf(pod).includes(attachment.podUid)
-    ? pod
-    : undefined;
+  if (pod === undefined || (attachment.podUid !== '' && !uidsOf(pod).includes(attachment.podUid)))
+    return undefined;
+  // Namespaces come by a watch of their own: without its labels a pod may be anybody's subject.
+  return facts.namespaces.has(pod.namespace) ? pod : undefined;
 }
 
 /** A static pod has a UID of its own, which its object in the cluster names (kubelet, mirror pods). */

@@ -1,13 +1,19 @@
 import assert from 'node:assert/strict';
-import { isPoliced, knownPod } from '../../src/model/policed.ts';
+import {
+  clusterPolicyApplies,
+  isPoliced,
+  knownPod,
+  policyTouched,
+} from '../../src/model/policed.ts';
 import { createStore, factKinds } from '../../src/model/store.ts';
-import { attachment, networkPolicy, pod } from '../facts.ts';
+import { attachment, clusterPolicy, namespace, networkPolicy, pod, selector } from '../facts.ts';
 
 const link = { ...attachment('veth-a', '10.244.1.11'), pod: 'd/web', podUid: 'uid-1' };
 
 function storeWith(given: Parameters<typeof pod>[1]) {
   const store = createStore();
   for (const kind of factKinds) store.markSynced(kind);
+  store.commit('namespaces', [['d', namespace('d')]]);
   store.commit('pods', [['d/web', pod('d/web', given)]]);
   return store;
 }
@@ -17,10 +23,23 @@ describe('knownPod', () => {
     for (const missing of ['pods', 'policies', 'clusterPolicies', 'namespaces'] as const) {
       const store = createStore();
       for (const kind of factKinds) if (kind !== missing) store.markSynced(kind);
+      store.commit('namespaces', [['d', namespace('d')]]);
       store.commit('pods', [['d/web', pod('d/web', { uid: 'uid-1' })]]);
       assert.equal(knownPod(store.facts, link), undefined, missing);
       store.markSynced(missing);
       assert.equal(knownPod(store.facts, link)?.key, 'd/web', missing);
+    }
+  });
+
+  it('NP-19 is undefined until the labels of its namespace are known, and again without them', () => {
+    const store = storeWith({ uid: 'uid-1' });
+    store.commit('attachments', [[link.key, link]]);
+    for (const known of [undefined, namespace('d'), undefined]) {
+      store.takeSnapshot();
+      store.commit('namespaces', [['d', known]]);
+      assert.equal(knownPod(store.facts, link)?.key, known && 'd/web');
+      const { changed, facts } = store.takeSnapshot();
+      assert.ok([...policyTouched(facts, changed)].includes(link.key));
     }
   });
 
@@ -46,5 +65,19 @@ describe('isPoliced', () => {
     store.commit('policies', [['d/all', undefined]]);
     store.commit('pods', [['d/web', undefined]]);
     assert.equal(isPoliced(store.facts, link), true);
+  });
+});
+
+describe('clusterPolicyApplies', () => {
+  it('CNP-02 asks labels only of namespaces that are known', () => {
+    const absent = selector({}, [{ key: 'team', operator: 'DoesNotExist', values: [] }]);
+    const of = (inside: typeof absent) =>
+      clusterPolicy('c', { subject: { namespace: inside, pods: selector() } });
+    const web = pod('d/web');
+    const store = createStore();
+    assert.equal(clusterPolicyApplies(store.facts, of(absent), web), false);
+    assert.equal(clusterPolicyApplies(store.facts, of(selector()), web), true);
+    store.commit('namespaces', [['d', namespace('d')]]);
+    assert.equal(clusterPolicyApplies(store.facts, of(absent), web), true);
   });
 });
