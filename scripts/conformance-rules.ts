@@ -77,7 +77,12 @@ export const conformanceRules: readonly ConformanceRule[] = [
   { id: 'KP-29', rule: 'no NodePorts for a load balancer' },
   { id: 'KP-30', rule: 'ipMode' },
   { id: 'KP-31', rule: 'any load balancer class' },
-  { id: 'KP-32', rule: 'loadBalancerSourceRanges' },
+  {
+    id: 'KP-32',
+    rule: 'loadBalancerSourceRanges',
+    different:
+      'pods that a NetworkPolicy or a ClusterNetworkPolicy concerns are not asked for them: they reach what they could reach by the cluster IP. Of SCTP all ports of the address are asked.',
+  },
   { id: 'KP-33', rule: 'externalIPs behind a switch' },
   { id: 'KP-34', rule: 'addresses that the node does not have' },
   {

@@ -75,6 +75,7 @@ async function prepareFilters(connection: VppConnection): Promise<void> {
   const commands = [
     'set acl-plugin reclassify-sessions 1',
     `set acl-plugin session timeout udp idle ${udpIdleSeconds}`,
+    `set acl-plugin session timeout tcp transient ${tcpTransientSeconds}`,
   ];
   const [said] = await Promise.all([
     Promise.all(commands.map((cmd) => connection.request('cli_inband', { cmd }))),
@@ -89,6 +90,14 @@ async function prepareFilters(connection: VppConnection): Promise<void> {
  * its table, which all pods share, with answered questions for names.
  */
 const udpIdleSeconds = 120;
+
+/**
+ * When lists change, VPP opens the session of a connection anew at its next packet. It has not seen
+ * its SYN then and keeps it as long as one that is not established, by default 120 s: an idle
+ * connection would end by a change that allows it. Of these, VPP drops the oldest when the table is
+ * full, so that closed connections take nobody's place.
+ */
+const tcpTransientSeconds = 1800;
 
 /** A row as one request: how large tables are written. */
 export interface BulkParts<Row, N extends RequestName> {
