@@ -26,11 +26,17 @@ const hammerIntervalMs = 5;
 /** Answers to hear from the new pod, by whom it lets in. */
 const answersWanted = 40;
 
+/** Everybody but the clients. */
+const servers = {
+  matchExpressions: [{ key: 'app', operator: 'NotIn', values: ['friend', 'stranger'] }],
+};
+
+/** Both ways: a pod that may send keeps a connection alive by what it says on it. */
 const denyAll = {
   apiVersion: 'networking.k8s.io/v1',
   kind: 'NetworkPolicy',
   metadata: { name: 'deny-all', namespace: guarded },
-  spec: { podSelector: {}, policyTypes: ['Ingress'] },
+  spec: { podSelector: servers, policyTypes: ['Ingress', 'Egress'] },
 };
 
 const allowFriends = {
@@ -38,7 +44,7 @@ const allowFriends = {
   kind: 'NetworkPolicy',
   metadata: { name: 'allow-friends', namespace: guarded },
   spec: {
-    podSelector: {},
+    podSelector: servers,
     policyTypes: ['Ingress'],
     ingress: [{ from: [{ podSelector: { matchLabels: { app: 'friend' } } }] }],
   },
