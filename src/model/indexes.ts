@@ -1,5 +1,6 @@
 import type { Ip } from '../core/ip.ts';
 import type {
+  Attachment,
   ClusterNetworkPolicy,
   EndpointSlice,
   Namespace,
@@ -20,14 +21,14 @@ import {
 } from './selections.ts';
 import type { FactKind, MarkedKind } from './store.ts';
 
-/** Indexes of facts, which are part of the facts. */
-export function createIndexes() {
+/** Indexes of facts, which are part of the facts: `facts` are those that they are made of. */
+export function createIndexes(facts: { readonly pods: ReadonlyMap<string, Pod> }) {
   return {
     slicesOf: new Map<string, Set<string>>(),
     nodeOf: new Map<Ip, string>(),
     gated: createGated(),
     outside: new Map<string, Set<string>>(),
-    selections: createSelectionIndex(),
+    selections: createSelectionIndex((key) => facts.pods.get(key)),
   };
 }
 
@@ -66,6 +67,10 @@ function indexSelections(
   if (kind === 'pods') {
     const [was, is] = facts as readonly (Pod | undefined)[];
     return index.changePod(key, was, is);
+  }
+  if (kind === 'attachments') {
+    const [was, is] = facts as readonly (Attachment | undefined)[];
+    return index.changeAttachment(was, is);
   }
   if (kind === 'namespaces') {
     const [was, is] = facts as readonly (Namespace | undefined)[];

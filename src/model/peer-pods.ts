@@ -1,11 +1,20 @@
 import type { Ip } from '../core/ip.ts';
-import type { LabelSelector, Labels, Pod, PodSelector } from './facts.ts';
+import type { Attachment, LabelSelector, Labels, ObjectKey, Pod, PodSelector } from './facts.ts';
 import { isUnlimited, selects } from './labels.ts';
-import { isPeer, type Member } from './selections.ts';
+import { createPodAddresses } from './pod-addresses.ts';
+import type { Member } from './selections.ts';
 
 /** Pods by namespace, and the labels of namespaces: what selectors of pods look at. */
 export interface PeerPods {
-  /** What the pod was and is; the same value when it changed nothing that a policy looks at. */
+  /** Returns the keys of the pods that may have other addresses now: tell them to `changePod`. */
+  changeAttachment(
+    before: Attachment | undefined,
+    after: Attachment | undefined,
+  ): ReadonlySet<ObjectKey>;
+  /**
+   * What the pod was and is; the same value when it changed nothing that a policy looks at. The
+   * same pod twice is asked for its addresses again.
+   */
   changePod(
     key: string,
     before: Pod | undefined,
@@ -32,6 +41,7 @@ const nobody: readonly Member[] = [];
 export function createPeerPods(): PeerPods {
   const podsIn = new Map<string, Map<string, PeerPod>>();
   const labelsOf = new Map<string, Labels>();
+  const addresses = createPodAddresses();
 
   function membersIn(namespace: string, selector: LabelSelector): Member[] {
     const found: Member[] = [];
@@ -41,9 +51,11 @@ export function createPeerPods(): PeerPods {
   }
 
   return {
+    changeAttachment: addresses.changeAttachment,
     changePod(key, before, after) {
+      addresses.changePod(key, before, after);
       const was = before && podsIn.get(before.namespace)?.get(key);
-      const is = after && peerPodOf(after, was);
+      const is = after && peerPodOf(after, addresses.of(after), was);
       if (was === is) return [was, is];
       if (was !== undefined) forgetPod(podsIn, was.namespace, key);
       if (is !== undefined) keepPod(podsIn, key, is);
@@ -97,9 +109,9 @@ function forgetPod(
 }
 
 /** Equal labels of pods are mostly identical: src/kube/intern.ts. */
-function peerPodOf(pod: Pod, was: PeerPod | undefined): PeerPod {
+function peerPodOf(pod: Pod, ips: readonly Ip[], was: PeerPod | undefined): PeerPod {
   const { namespace, labels } = pod;
-  const members = membersOf(pod, was?.members ?? nobody);
+  const members = membersOf(pod, ips, was?.members ?? nobody);
   const isSame = members === was?.members && labels === was.labels && namespace === was.namespace;
   return isSame ? was : { namespace, labels, members };
 }
@@ -108,8 +120,7 @@ function peerPodOf(pod: Pod, was: PeerPod | undefined): PeerPod {
  * One member for each address. A member stands for an address and the ports with names; while both
  * stay it stays the same value, and holds the pod as it was when they came.
  */
-function membersOf(pod: Pod, before: readonly Member[]): readonly Member[] {
-  const ips: readonly Ip[] = isPeer(pod) ? [...new Set(pod.ips)] : [];
+function membersOf(pod: Pod, ips: readonly Ip[], before: readonly Member[]): readonly Member[] {
   const members = ips.map((ip) => {
     const known = before.find((member) => member.ip === ip);
     return known !== undefined && haveSamePorts(known.pod, pod) ? known : { ip, pod };

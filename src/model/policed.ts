@@ -1,6 +1,7 @@
 import type { Attachment, ClusterNetworkPolicy, NetworkPolicy, Pod } from './facts.ts';
 import { selects } from './labels.ts';
 import { selectsNamespace } from './peer-pods.ts';
+import { isOfPod } from './pod-addresses.ts';
 import { policyRef } from './selections.ts';
 import type { ChangedKeys, FactKind, Facts } from './store.ts';
 
@@ -31,16 +32,9 @@ const needed: readonly FactKind[] = ['policies', 'clusterPolicies', 'pods', 'nam
 export function knownPod(facts: Facts, attachment: Attachment): Pod | undefined {
   if (!needed.every((kind) => facts.complete.has(kind))) return undefined;
   const pod = facts.pods.get(attachment.pod);
-  // A pod of the same name may have been here before: its labels say nothing about this one.
-  if (pod === undefined || (attachment.podUid !== '' && !uidsOf(pod).includes(attachment.podUid)))
-    return undefined;
+  if (pod === undefined || !isOfPod(attachment, pod)) return undefined;
   // Namespaces come by a watch of their own: without its labels a pod may be anybody's subject.
   return facts.namespaces.has(pod.namespace) ? pod : undefined;
-}
-
-/** A static pod has a UID of its own, which its object in the cluster names (kubelet, mirror pods). */
-function uidsOf({ uid, annotations }: Pod): readonly (string | undefined)[] {
-  return [uid, annotations['kubernetes.io/config.mirror']];
 }
 
 /** Whether policies say anything about a pod, be it only that nothing is known yet. */

@@ -1,5 +1,5 @@
 import { familyOf } from '../core/ip.ts';
-import type { Namespace, Pod, PodSelector } from './facts.ts';
+import type { Attachment, Namespace, ObjectKey, Pod, PodSelector } from './facts.ts';
 import { createPeerPods, type PeerPod, selectsNamespace } from './peer-pods.ts';
 import { changePartition, emptyPartition, type Partition } from './selection-buckets.ts';
 import { createSelectionLookup } from './selection-lookup.ts';
@@ -12,12 +12,18 @@ import {
 } from './selections.ts';
 
 /**
- * The index behind `Selections`: an index of pods, namespaces and policies, kept by the store.
+ * The index behind `Selections`: an index of pods, their interfaces on this node, namespaces and
+ * policies, kept by the store.
  * What it says follows from the facts alone, not from the order in which they came. Each change
  * costs what it concerns, and tells the ids of the selections that changed, came or went.
  */
 export interface SelectionIndex extends Selections {
   changePod(key: string, before: Pod | undefined, after: Pod | undefined): readonly SelectionId[];
+  /** A pod's interface on this node. */
+  changeAttachment(
+    before: Attachment | undefined,
+    after: Attachment | undefined,
+  ): readonly SelectionId[];
   changeNamespace(
     key: string,
     before: Namespace | undefined,
@@ -44,7 +50,8 @@ interface Entry {
 
 const nobody: ReadonlySet<string> = new Set();
 
-export function createSelectionIndex(): SelectionIndex {
+/** @param podOf the Pod of a key as it is now */
+export function createSelectionIndex(podOf: (key: ObjectKey) => Pod | undefined): SelectionIndex {
   const entries = new Map<SelectionId, Entry>();
   const lookup = createSelectionLookup<Entry>();
   const pods = createPeerPods();
@@ -75,6 +82,22 @@ export function createSelectionIndex(): SelectionIndex {
     return true;
   }
 
+  function changePod(
+    key: ObjectKey,
+    before: Pod | undefined,
+    after: Pod | undefined,
+  ): readonly SelectionId[] {
+    const [was, is] = pods.changePod(key, before, after);
+    if (was === is) return [];
+    const asked = new Set<Entry>();
+    collect(was, asked);
+    collect(is, asked);
+    return changeEntries(asked, ({ selector }) => [
+      pods.membersAs(selector, was),
+      pods.membersAs(selector, is),
+    ]);
+  }
+
   return {
     get(id) {
       const entry = entries.get(id);
@@ -83,16 +106,12 @@ export function createSelectionIndex(): SelectionIndex {
       return entry.selection;
     },
     usersOf: (id) => entries.get(id)?.users ?? nobody,
-    changePod(key, before, after) {
-      const [was, is] = pods.changePod(key, before, after);
-      if (was === is) return [];
-      const asked = new Set<Entry>();
-      collect(was, asked);
-      collect(is, asked);
-      return changeEntries(asked, ({ selector }) => [
-        pods.membersAs(selector, was),
-        pods.membersAs(selector, is),
-      ]);
+    changePod,
+    changeAttachment(before, after) {
+      return [...pods.changeAttachment(before, after)].flatMap((key) => {
+        const pod = podOf(key);
+        return changePod(key, pod, pod);
+      });
     },
     changeNamespace(key, before, after) {
       pods.changeNamespace(key, after?.labels);

@@ -37,7 +37,7 @@ export interface Bucket {
   readonly members: readonly Member[];
 }
 
-/** One address of a pod that may be a peer (`isPeer`). */
+/** One address (src/model/pod-addresses.ts) of a pod that may be a peer (`isPeer`). */
 export interface Member {
   readonly ip: Ip;
   readonly pod: Pod;

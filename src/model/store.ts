@@ -149,7 +149,7 @@ type MutableFacts = { [K in FactKind]: Map<string, FactTypes[K]> };
 
 export function createStore(): Store {
   const facts = Object.fromEntries(factKinds.map((kind) => [kind, new Map()])) as MutableFacts;
-  const indexes = createIndexes();
+  const indexes = createIndexes(facts);
   const synced = new Set<FactKind>();
   let changed = new Map<MarkedKind, Set<string>>();
   let revision = 0;

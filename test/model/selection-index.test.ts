@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
-import { ip } from '../../src/core/ip.ts';
+import { type Ip, ip } from '../../src/core/ip.ts';
 import type { LabelSelector, NetworkPolicy, Pod, PodSelector } from '../../src/model/facts.ts';
 import { selects } from '../../src/model/labels.ts';
 import {
@@ -11,9 +11,9 @@ import {
   selectorsOfPolicy,
 } from '../../src/model/selections.ts';
 import { createStore, type Facts, type FactTypes, type Store } from '../../src/model/store.ts';
-import { clusterPolicy, namespace, networkPolicy, pod, selector } from '../facts.ts';
+import { attachment, clusterPolicy, namespace, networkPolicy, pod, selector } from '../facts.ts';
 
-type Kind = 'pods' | 'namespaces' | 'policies' | 'clusterPolicies';
+type Kind = 'pods' | 'attachments' | 'namespaces' | 'policies' | 'clusterPolicies';
 type Event = {
   [K in Kind]: readonly [kind: K, key: string, fact: FactTypes[K] | undefined];
 }[Kind];
@@ -37,20 +37,38 @@ const somePorts = fc.subarray([
   { name: 'dns', protocol: 'UDP', containerPort: 53, hostPort: 0, hostIp: '' },
   { name: '', protocol: 'TCP', containerPort: 9090, hostPort: 0, hostIp: '' },
 ] as const);
+const podKey = fc
+  .tuple(fc.constantFrom(...spaces), fc.constantFrom('p', 'q'))
+  .map((names) => names.join('/'));
+const someIps = fc.subarray(
+  ['10.244.1.5', '10.244.1.6', '10.244.2.5', 'fd00::5', 'fd00::6'].map(ip),
+);
+const mirror = 'kubernetes.io/config.mirror';
 const podEvent = fc
   .record({
-    key: fc.tuple(fc.constantFrom(...spaces), fc.constantFrom('p', 'q')),
+    key: podKey,
+    uid: fc.constantFrom('u1', 'u1', 'u2'),
+    annotations: fc.constantFrom({}, {}, { [mirror]: 'u2' }),
     labels: someLabels,
     hostNetwork: fc.constantFrom(false, false, true),
     phase: fc.constantFrom('Pending', 'Running', 'Running', 'Succeeded', 'Failed'),
-    ips: fc.subarray(['10.244.1.5', '10.244.1.6', '10.244.2.5', 'fd00::5', 'fd00::6'].map(ip)),
+    ips: someIps,
     ports: somePorts,
     ready: fc.boolean(),
     keep: fc.boolean(),
   })
-  .map(({ key, keep, ...given }): Event => {
-    const name = key.join('/');
-    return ['pods', name, keep ? pod(name, given) : undefined];
+  .map(({ key, keep, ...given }): Event => ['pods', key, keep ? pod(key, given) : undefined]);
+const attachmentEvent = fc
+  .record({
+    name: fc.constantFrom('veth-a', 'veth-b', 'veth-c'),
+    pod: podKey,
+    podUid: fc.constantFrom('u1', 'u1', 'u2', ''),
+    ips: someIps,
+    keep: fc.boolean(),
+  })
+  .map(({ name, keep, ...given }): Event => {
+    const fact = { ...attachment(name, '10.244.1.5'), ...given };
+    return ['attachments', fact.key, keep ? fact : undefined];
   });
 const namespaceEvent = fc
   .tuple(fc.constantFrom(...spaces), someLabels, fc.boolean())
@@ -100,6 +118,7 @@ const clusterEvent = fc
 const events = fc.array(
   fc.oneof(
     { weight: 4, arbitrary: podEvent },
+    { weight: 2, arbitrary: attachmentEvent },
     { weight: 2, arbitrary: namespaceEvent },
     { weight: 1, arbitrary: policyEvent },
     { weight: 1, arbitrary: clusterEvent },
@@ -111,6 +130,7 @@ function commit(store: Store, event: Event): void {
   const [kind, key, fact] = event;
   // One by one: TypeScript does not follow a kind and its fact through a call.
   if (kind === 'pods') store.commit(kind, [[key, fact]]);
+  else if (kind === 'attachments') store.commit(kind, [[key, fact]]);
   else if (kind === 'namespaces') store.commit(kind, [[key, fact]]);
   else if (kind === 'policies') store.commit(kind, [[key, fact]]);
   else store.commit(kind, [[key, fact]]);
@@ -134,8 +154,20 @@ function selectedBy(facts: Facts, { namespace: where, pods }: PodSelector): stri
   };
   return [...facts.pods.values()]
     .filter((one) => isPeer(one) && isThere(one.namespace) && selects(pods, one.labels))
-    .flatMap((one) => one.ips.map((address) => textOf(address, one)))
+    .flatMap((one) => addressesOf(facts, one).map((address) => textOf(address, one)))
     .sort();
+}
+
+/** An address of an interface of this node is that pod's alone; others are as statuses say. */
+function addressesOf(facts: Facts, { key, uid, annotations, ips }: Pod): Ip[] {
+  const links = [...facts.attachments.values()];
+  const uids = ['', uid, annotations[mirror]];
+  return [...new Set([...ips, ...links.flatMap((one) => one.ips)])].filter((address) => {
+    const holders = links.filter((one) => one.ips.includes(address));
+    return holders.length === 0
+      ? ips.includes(address)
+      : holders.some((one) => one.pod === key && uids.includes(one.podUid));
+  });
 }
 
 /** What a member stands for. */
@@ -159,7 +191,7 @@ function contentOf({ selections, ...facts }: Facts): unknown {
 }
 
 describe('selections of pods', () => {
-  it('NP-01 NP-16 NP-18 NP-20 are what every pod says for itself, in any order of events', () => {
+  it('NP-01 NP-16 NP-18 NP-19 NP-20 are what every pod says for itself, in any order of events', () => {
     fc.assert(
       fc.property(events, (all) => {
         const store = createStore();
@@ -182,6 +214,7 @@ describe('selections of pods', () => {
         const { facts } = store;
         const steps = [
           () => fresh.replace('pods', facts.pods),
+          () => fresh.replace('attachments', facts.attachments),
           () => fresh.replace('namespaces', facts.namespaces),
           () => fresh.replace('clusterPolicies', facts.clusterPolicies),
           () => fresh.replace('policies', facts.policies),
@@ -281,6 +314,36 @@ describe('selections of pods', () => {
     assert.deepEqual(texts(), [['10.244.1.4 a/z', '10.244.1.5 a/p', '10.244.1.5 a/q']]);
     store.commit('pods', [['a/p', pod('a/p', { ips: [ip('10.244.1.5')], phase: 'Succeeded' })]]);
     assert.deepEqual(texts(), [['10.244.1.4 a/z', '10.244.1.5 a/q']]);
+  });
+
+  it('NP-19 know a pod of this node by its interface, and change with nothing else of it', () => {
+    const store = createStore();
+    const ingress = [{ peers: [{ podSelector: selector({ app: 'x' }) }], ports: [] }];
+    store.commit('policies', [['a/n', networkPolicy('a/n', { ingress })]]);
+    const id = selectionId({ namespace: 'a', pods: selector({ app: 'x' }) });
+    const texts = () => textsOf(store.facts.selections.get(id)?.buckets ?? []).flat();
+    const isTold = () => store.takeSnapshot().changed.selections?.has(id) === true;
+    const given = { uid: 'u1', labels: { app: 'x' } };
+    const link = { ...attachment('veth-a', '10.244.1.5'), pod: 'a/p', podUid: 'u1' };
+    const old = pod('a/old', { ...given, ips: [ip('10.244.1.5')], terminating: true });
+    store.commit('pods', [['a/old', old]]);
+    assert.deepEqual(texts(), ['10.244.1.5 a/old']);
+    isTold();
+    store.commit('attachments', [[link.key, link]]);
+    assert.deepEqual([texts(), isTold()], [[], true], 'the interface of a pod that is not known');
+    store.commit('pods', [['a/p', pod('a/p', { ...given, uid: 'u0' })]]);
+    assert.deepEqual([texts(), isTold()], [[], false], 'another pod of that name');
+    store.commit('pods', [['a/p', pod('a/p', given)]]);
+    assert.deepEqual([texts(), isTold()], [['10.244.1.5 a/p'], true]);
+    const before = store.facts.selections.get(id);
+    store.commit('pods', [['a/p', pod('a/p', { ...given, ips: [ip('10.244.1.5')] })]]);
+    store.commit('attachments', [[link.key, { ...link, mtu: 1400 }]]);
+    assert.equal(store.facts.selections.get(id), before, 'its status has the address, too');
+    assert.equal(isTold(), false);
+    store.commit('pods', [['a/p', undefined]]);
+    assert.deepEqual([texts(), isTold()], [[], true]);
+    store.commit('attachments', [[link.key, undefined]]);
+    assert.deepEqual([texts(), isTold()], [['10.244.1.5 a/old'], true], 'what a status says again');
   });
 
   it('NP-06 ask labels only of namespaces that are known', () => {

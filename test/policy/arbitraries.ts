@@ -93,7 +93,10 @@ const containerPort: fc.Arbitrary<ContainerPort> = fc.record({
   hostIp: fc.constant(''),
 });
 
-/** Alive, ended (with its own address or that of the next pod, NP-18), or on the host's network. */
+/**
+ * Alive, on its way, ended, or on the host's network. What leaves may have the address of the next
+ * pod, which has it now (NP-18, NP-19).
+ */
 function podOf(number: number): fc.Arbitrary<Pod> {
   return fc
     .record({
@@ -102,7 +105,7 @@ function podOf(number: number): fc.Arbitrary<Pod> {
       on: fc.constantFrom('n1', 'n1', 'n2'),
       life: fc.constantFrom(
         ...(['Running', 'Running', 'Running', 'Pending', 'Unknown'] as const),
-        ...(['Succeeded', 'Failed', 'host'] as const),
+        ...(['Succeeded', 'Failed', 'Left', 'host'] as const),
       ),
       isReused: fc.boolean(),
       families: fc.constantFrom<readonly (4 | 6)[]>([4, 6], [4, 6], [4], [6], []),
@@ -110,14 +113,14 @@ function podOf(number: number): fc.Arbitrary<Pod> {
       ports: fc.array(containerPort, { minLength: 1, maxLength: 4 }),
     })
     .map(({ inside, on, life, isReused, families, ...rest }) => {
-      const hasEnded = life === 'Succeeded' || life === 'Failed';
-      const owner = hasEnded && isReused ? (number + 1) % podAddresses.length : number;
+      const leaves = life === 'Succeeded' || life === 'Failed' || life === 'Left';
+      const owner = leaves && isReused ? (number + 1) % podAddresses.length : number;
       const own = podAddresses[owner] ?? [];
       return pod(`${inside}/p${number}`, {
         ...rest,
         node: on,
         hostNetwork: life === 'host',
-        phase: life === 'host' ? 'Running' : life,
+        phase: life === 'host' || life === 'Left' ? 'Running' : life,
         ips:
           life === 'host'
             ? [...nodeAddresses[on === 'n1' ? 0 : 1]]

@@ -33,21 +33,18 @@ interface Meeting {
   readonly pod: Pod;
   readonly direction: 'Ingress' | 'Egress';
   readonly packet: Packet;
-  /** The cluster as it is for this pod, which knows its own addresses before others do. */
+  /** The cluster as this node knows it: addresses of its own pods before others do. */
   readonly known: Cluster;
 }
 
 function* meetings(one: Cluster, all: readonly Choice[]): Generator<Meeting> {
   const packetOf = packetsOf(one);
-  for (const before of localPods(one)) {
-    const { ips } = attachmentOf(before);
-    const pod = { ...before, ips };
-    const known = { ...one, pods: one.pods.map((each) => (each === before ? pod : each)) };
+  const known = { ...one, attachments: localPods(one).map(attachmentOf) };
+  for (const pod of localPods(one)) {
+    const { ips } = attachmentOf(pod);
     for (const pick of all)
       for (const own of ips) {
         const packet = packetOf(pick, own);
-        // Whether a pod is its own peer before its address is known is left open.
-        if (before.ips.length === 0 && packet.from === packet.to) continue;
         for (const direction of ['Ingress', 'Egress'] as const)
           if (ips.includes(direction === 'Ingress' ? packet.to : packet.from))
             yield { pod, direction, packet, known };

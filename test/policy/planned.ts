@@ -16,10 +16,15 @@ export function attachmentOf(pod: Pod): Attachment {
   return { ...attachment(`v${number}`, '10.244.1.3'), pod: pod.key, podUid: pod.uid, ips };
 }
 
+/** Those with an interface here: one that left may still be there, with another's address. */
 export function localPods({ pods, nodeName }: Cluster): Pod[] {
   return pods.filter(
-    ({ node, hostNetwork, phase }) =>
-      node === nodeName && !hostNetwork && phase !== 'Succeeded' && phase !== 'Failed',
+    ({ key, node, ips, hostNetwork, phase }) =>
+      node === nodeName &&
+      !hostNetwork &&
+      phase !== 'Succeeded' &&
+      phase !== 'Failed' &&
+      ips.every((one) => podAddresses[Number(key.at(-1))]?.includes(one)),
   );
 }
 

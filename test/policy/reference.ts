@@ -1,6 +1,7 @@
 import ipaddr from 'ipaddr.js';
 import type { Ip } from '../../src/core/ip.ts';
 import type {
+  Attachment,
   ClusterNetworkPolicy,
   ClusterPeer,
   ClusterPort,
@@ -27,6 +28,8 @@ import type {
  */
 export interface Cluster {
   readonly pods: readonly Pod[];
+  /** Interfaces of pods of the node that asks; without one a pod has what its status says. */
+  readonly attachments?: readonly Pick<Attachment, 'pod' | 'podUid' | 'ips'>[];
   readonly namespaces: readonly Namespace[];
   readonly policies: readonly NetworkPolicy[];
   readonly clusterPolicies: readonly ClusterNetworkPolicy[];
@@ -51,8 +54,8 @@ export type Verdict = 'allow' | 'deny';
 /** Whether this node lets the packet pass: as that of a pod of its own, and to a pod of its own. */
 export function verdict(cluster: Cluster, packet: Packet): Verdict {
   const own = cluster.pods.filter((pod) => pod.node === cluster.nodeName);
-  const senders = own.filter((pod) => pod.ips.includes(packet.from));
-  const receivers = own.filter((pod) => pod.ips.includes(packet.to));
+  const senders = own.filter((pod) => hasAddress(cluster, pod, packet.from));
+  const receivers = own.filter((pod) => hasAddress(cluster, pod, packet.to));
   return senders.every((pod) => directionVerdict(cluster, pod, 'Egress', packet) === 'allow') &&
     receivers.every((pod) => directionVerdict(cluster, pod, 'Ingress', packet) === 'allow')
     ? 'allow'
@@ -119,7 +122,7 @@ function networkPolicyVerdict(
   );
   if (policies.length === 0) return undefined;
   // NP-17
-  if (pod.ips.includes(packet.from) && pod.ips.includes(packet.to)) return 'allow';
+  if (hasAddress(cluster, pod, packet.from) && hasAddress(cluster, pod, packet.to)) return 'allow';
   const isAllowed = policies.some((policy) =>
     (direction === 'Ingress' ? policy.ingress : policy.egress).some(
       ({ peers, ports }) =>
@@ -139,7 +142,15 @@ function peerAddress(direction: Direction, packet: Packet): Ip {
 
 /** Who has the address: none when it is outside of the cluster, or a node's. */
 function podsAt(cluster: Cluster, address: Ip): Pod[] {
-  return cluster.pods.filter((pod) => isInNetwork(pod) && pod.ips.includes(address));
+  return cluster.pods.filter((pod) => isInNetwork(pod) && hasAddress(cluster, pod, address));
+}
+
+/** NP-19: whose interface has it knows before any status does, and better than an old one. */
+function hasAddress({ attachments = [] }: Cluster, pod: Pod, address: Ip): boolean {
+  const holders = attachments.filter((one) => one.ips.includes(address));
+  return holders.length === 0
+    ? pod.ips.includes(address)
+    : holders.some((one) => one.pod === pod.key && one.podUid === pod.uid);
 }
 
 function matchesPeer(
