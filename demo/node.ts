@@ -95,6 +95,7 @@ function podCidrsOf(number: number): string[] {
 
 /** The part that checks change; the file has more. */
 export interface RouterConfig extends Readonly<Record<string, unknown>> {
+  policy?: { denied: 'drop' | 'refuse' };
   bgp: { peers?: object[]; advertise?: object; drain?: object } & Record<string, unknown>;
 }
 

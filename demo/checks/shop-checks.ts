@@ -1,6 +1,7 @@
 import { changes } from './changes.ts';
 import type { CheckGroup } from './check.ts';
 import { crashes } from './crashes.ts';
+import { denials } from './denials.ts';
 import { explain } from './explain.ts';
 import { host } from './host.ts';
 import { loadBalancer } from './load-balancer.ts';
@@ -23,6 +24,7 @@ export function shopChecks(nodeCount: number): readonly CheckGroup[] {
     explain,
     changes,
     policies,
+    denials,
     crashes,
   ];
 }

@@ -123,6 +123,11 @@ export interface NatInterfaceRow {
   readonly interface: InterfaceName;
   readonly role: 'uplink' | 'host' | 'pod' | 'tunnel';
   /**
+   * Of the host: flows that begin there keep their source address. Answers to denied packets speak
+   * in the name of others, and VPP masquerades the packet that an error of ICMP is about, too.
+   */
+  readonly answers?: true;
+  /**
    * The gate on which its packets are translated, so that its filters see them as they came.
    * Absent: they are translated on the interface itself, before its filters.
    */

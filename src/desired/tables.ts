@@ -165,7 +165,8 @@ export const tables: { readonly [Name in Stage]: Table<RowTypes[Name]> } = {
   natInterfaces: table(
     'natInterfaces',
     (row) => row.interface,
-    (row) => `${row.interface} ${row.role}${row.via === undefined ? '' : ` via ${row.via}`}`,
+    (row) =>
+      `${row.interface} ${row.role}${row.answers ? ', answers' : ''}${row.via === undefined ? '' : ` via ${row.via}`}`,
   ),
   tunnelStates: table(
     'tunnelStates',

@@ -160,9 +160,11 @@ function planGates(facts: Facts, uplink: Uplink) {
     from: uplinkName,
   }));
   const through = (gate: string) => (names.includes(gate) ? { via: gate } : {});
+  const refuses = facts.config.get('config')?.policy.denied === 'refuse';
+  const answers = refuses ? { answers: true as const } : {};
   const natInterfaces: NatInterfaceRow[] = [
     { interface: uplinkName, role: 'uplink', ...through(uplinkGateName) },
-    { interface: hostName, role: 'host', ...through(hostGateName) },
+    { interface: hostName, role: 'host', ...answers, ...through(hostGateName) },
   ];
   const linkStates = names.map((name) => ({ interface: name, up: true }));
   return { interfaces, addresses, natInterfaces, linkStates };

@@ -10,7 +10,7 @@ import { refuseLookMs } from '../../src/daemon/follow-denied.ts';
 import { createFrontendIndex } from '../../src/daemon/frontend-index.ts';
 import { createRefuser, type Refuser, refusalsPerSecond } from '../../src/daemon/refuse-denied.ts';
 import { sumOf } from '../../src/daemon/vpp-stats.ts';
-import type { Refusal } from '../../src/host/refusal.ts';
+import { type Refusal, refusalOf } from '../../src/host/refusal.ts';
 import type { NetworkPolicy } from '../../src/model/facts.ts';
 import { createStore } from '../../src/model/store.ts';
 import { createDeniedFlows, type DeniedFlows, denyCounters } from '../../src/vpp/denied-flows.ts';
@@ -183,6 +183,34 @@ for (const kind of process.env.VPP_BIN === undefined ? ['embedded'] : ['embedded
       assert.deepEqual(back, [
         'pod1: 192.0.2.1 > 10.1.1.11 icmp 3/13 (10.1.1.11:1001 > 10.1.1.12:8443 tcp)',
         'pod1: 192.0.2.1 > 10.1.1.11 icmp 3/13 (10.1.1.11:1001 > 10.96.0.51:443 tcp)',
+      ]);
+    });
+
+    it('NP-24 VPP masquerades what an error is about, too, unless it comes from where a pod is', async () => {
+      const clients = ['198.51.100.7:1000', '198.51.100.7:1001'] as const;
+      const answers = clients.map((client) =>
+        refusalOf(udp(client, '10.1.1.12:53'), { from: { 4: ip('192.0.2.1') } }),
+      );
+      const setTable = (table: number, isAdd: 0 | 1) =>
+        s.vpp.request('cnat_snat_policy_add_del_if', {
+          sw_if_index: s.index.pod2 ?? 0,
+          is_add: isAdd,
+          table,
+        });
+      // The link to the host is in table 3 (host) alone; one that answers in 2 (pods), too.
+      for (const table of [0, 1, 2]) await setTable(table, 0);
+      await setTable(3, 1);
+      const masqueraded = await s.send('pod2', answers[0]?.packet ?? Buffer.alloc(20));
+      await setTable(2, 1);
+      const kept = await s.send('pod2', answers[1]?.packet ?? Buffer.alloc(20));
+      await setTable(3, 0);
+      for (const table of [0, 1]) await setTable(table, 1);
+      assert.match(
+        masqueraded.join(),
+        /^uplink: 192.0.2.1 > 198.51.100.7 icmp 3\/13 \(198.51.100.7:1000 > 192.0.2.1:\d+ udp\)$/,
+      );
+      assert.deepEqual(kept, [
+        'uplink: 192.0.2.1 > 198.51.100.7 icmp 3/13 (198.51.100.7:1001 > 10.1.1.12:53 udp)',
       ]);
     });
 

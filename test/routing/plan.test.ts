@@ -63,6 +63,16 @@ describe('uplinkPlanner', () => {
     ]);
   });
 
+  it('NP-24 the host keeps the source of what begins there while it answers denied packets', () => {
+    const store = cluster();
+    const policy = { ...config.policy, denied: 'refuse' as const };
+    store.commit('config', [['config', { ...config, policy }]]);
+    const of = lines(uplinkPlanner.plan(store.facts, 'uplink')).filter((line) =>
+      line.startsWith('natInterfaces'),
+    );
+    assert.deepEqual(of, ['natInterfaces: uplink uplink', 'natInterfaces: host host, answers']);
+  });
+
   it("the node's own routes on the uplink are VPP's, and equal gateways share", () => {
     const store = cluster();
     const routes = [{ prefix: prefix('203.0.113.0/24'), gateways: [ip('192.0.2.253')] }];

@@ -30,7 +30,9 @@ export async function checkAdoption(wire: Wire): Promise<void> {
   assert.ok(first.includes('put natInterfaces 8') && first.includes('put filterLists 8'));
   const second = await writes(wire);
   // The scan of sessions cannot be read back either: it is switched on, whatever it was.
-  const expected = (line: string) => rewritten.some((table) => line.startsWith(`put ${table} `));
+  // Of the host's link VPP does not say whether its flows keep their source.
+  const expected = (line: string) =>
+    line === 'put natInterfaces 1' || rewritten.some((table) => line.startsWith(`put ${table} `));
   assert.deepEqual(
     second.filter((line) => !expected(line)),
     ['delete sessionPauses 1'],

@@ -23,17 +23,24 @@ export const natInterfaceParts: VppDriverParts<NatInterfaceRow> = {
         return via === undefined ? undefined : { ...common, via };
       }),
     );
-    return rows.filter((row) => row !== undefined).map((row) => ({ key: row.interface, row }));
+    return rows
+      .filter((row) => row !== undefined)
+      .map((row) => ({
+        key: row.interface,
+        // VPP has no message that tells whether the host answers: it is written again.
+        row: row.role === 'host' ? undefined : row,
+      }));
   },
   async put(session, row) {
     const swIfIndex = session.handles.need(row.interface);
     const gate = row.via === undefined ? undefined : session.handles.need(row.via);
-    if (gate !== undefined) await translateOnGate(session, gate, row.role);
+    if (gate !== undefined) await translateOnGate(session, gate, row);
     const state = await gateState(session);
     const has = await featuresOf(session, state, swIfIndex);
     // Everything from here on goes out at once: VPP handles it between two packets.
     await Promise.all([
-      writeRole(session, swIfIndex, row.role),
+      writeRole(session, swIfIndex, row),
+      ...(gate !== undefined && row.role === 'host' ? [writeRole(session, gate, row)] : []),
       setFeatures(session, swIfIndex, has, gate === undefined ? 'both' : 'output'),
       attachGate(session, state, swIfIndex, gate),
     ]);
@@ -52,14 +59,12 @@ export const natInterfaceParts: VppDriverParts<NatInterfaceRow> = {
   },
 };
 
+type Role = Pick<NatInterfaceRow, 'role' | 'answers'>;
+
 /** Gates of a session that are being made or are made: two interfaces may want one at once. */
 const gates = new WeakMap<VppSession, Map<number, Promise<void>>>();
 
-function translateOnGate(
-  session: VppSession,
-  loopback: number,
-  role: NatInterfaceRow['role'],
-): Promise<void> {
+function translateOnGate(session: VppSession, loopback: number, role: Role): Promise<void> {
   const known = gates.get(session) ?? new Map<number, Promise<void>>();
   gates.set(session, known);
   const open = known.get(loopback) ?? prepareGate(session, loopback, role);
@@ -68,11 +73,7 @@ function translateOnGate(
   return open;
 }
 
-async function prepareGate(
-  session: VppSession,
-  loopback: number,
-  role: NatInterfaceRow['role'],
-): Promise<void> {
+async function prepareGate(session: VppSession, loopback: number, role: Role): Promise<void> {
   const has = await featuresOf(session, await gateState(session), loopback);
   await Promise.all([
     writeRole(session, loopback, role),
@@ -99,12 +100,22 @@ const policyTables: { readonly [Role in NatInterfaceRow['role']]: readonly numbe
   tunnel: [],
 };
 
+/**
+ * The K8S policy masquerades a flow that neither begins nor ends at a pod, unless its source is
+ * the node's first address. So a host that answers counts as a pod.
+ * Source: VPP v26.06 `cnat_snat_policy_k8s`; seen with errors of ICMP.
+ */
+function tablesOf({ role, answers }: Role): readonly number[] {
+  const tables = policyTables[role];
+  return answers ? [...tables, cnat_snat_policy_table.CNAT_POLICY_POD] : tables;
+}
+
 async function writeRole(
   session: VppSession,
   swIfIndex: number,
-  role: NatInterfaceRow['role'] | undefined,
+  role: Role | undefined,
 ): Promise<void> {
-  const wanted = role === undefined ? [] : policyTables[role];
+  const wanted = role === undefined ? [] : tablesOf(role);
   await Promise.all(
     Object.values(cnat_snat_policy_table).map((table) =>
       writePolicyMap(session, swIfIndex, table, wanted.includes(table)),
