@@ -45,7 +45,12 @@ export const networkPolicyRules: readonly ConformanceRule[] = [
       'whole datagrams are allowed or denied by their first fragment, but later fragments, which have no ports in VPP, always pass: a pod gets those of a denied datagram too, and can make nothing of them.',
   },
   { id: 'NP-23', rule: 'protocols without ports' },
-  { id: 'NP-24', rule: 'what is denied is dropped in silence' },
+  {
+    id: 'NP-24',
+    rule: 'what is denied is dropped, in silence or with an answer',
+    different:
+      'silence is the default. With `policy.denied: refuse` the daemon answers TCP and UDP by ICMP, some 0.1 s later and 100 times a second at most.',
+  },
   { id: 'NP-25', rule: 'changes open and close nothing in between' },
   { id: 'NP-26', rule: 'the last policy goes' },
   { id: 'NP-27', rule: 'restarts of the daemon and of VPP' },

@@ -5,7 +5,7 @@ import type { TranslationRow } from '../desired/rows.ts';
  * Which frontends lead to an endpoint: what VPP's translations say, turned around.
  *
  * Made when it is asked for and at most once a second, because nobody asks while nothing is
- * denied: 100,000 endpoints take some 50 ms.
+ * denied.
  */
 export interface FrontendIndex {
   /** Those that are no address of the node first: pods mostly ask for a cluster IP. */
@@ -18,7 +18,7 @@ export function createFrontendIndex(
   translations: () => Iterable<TranslationRow>,
   monotonic: () => number,
 ): FrontendIndex {
-  let index: ReadonlyMap<string, readonly TranslationRow[]> = new Map();
+  let index: ReadonlyMap<Ip, readonly TranslationRow[]> = new Map();
   let madeMs: number | undefined;
   return {
     at(protocol, ip, port) {
@@ -27,25 +27,22 @@ export function createFrontendIndex(
         index = turnAround(translations());
         madeMs = now;
       }
-      return index.get(endpointKey(protocol, ip, port)) ?? [];
+      return (index.get(ip) ?? [])
+        .filter((row) => row.protocol === protocol)
+        .filter((row) => row.backends.some((backend) => backend.ip === ip && backend.port === port))
+        .sort((a, b) => Number(a.nodeAddress) - Number(b.nodeAddress));
     },
   };
 }
 
-function turnAround(rows: Iterable<TranslationRow>): Map<string, TranslationRow[]> {
-  const index = new Map<string, TranslationRow[]>();
+function turnAround(rows: Iterable<TranslationRow>): Map<Ip, TranslationRow[]> {
+  const index = new Map<Ip, TranslationRow[]>();
   for (const row of rows)
-    for (const { ip, port } of row.backends) {
-      const key = endpointKey(row.protocol, ip, port);
-      const found = index.get(key);
-      if (found === undefined) index.set(key, [row]);
-      else found.push(row);
+    for (const { ip } of row.backends) {
+      const found = index.get(ip);
+      if (found === undefined) index.set(ip, [row]);
+      // A row is there once, though its endpoint may have several ports.
+      else if (found.at(-1) !== row) found.push(row);
     }
-  for (const found of index.values())
-    found.sort((a, b) => Number(a.nodeAddress) - Number(b.nodeAddress));
   return index;
-}
-
-function endpointKey(protocol: string, ip: Ip, port: number): string {
-  return `${protocol} ${ip} ${port}`;
 }
