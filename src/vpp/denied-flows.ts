@@ -108,7 +108,7 @@ export function createDeniedFlows(options: DeniedFlowsOptions): DeniedFlows {
       refusedMs = undefined;
       complaint = '';
     } catch (error) {
-      complain('denied flows are not logged: VPP captures nothing for us', error);
+      complain('denied packets are not known: VPP captures nothing for us', error);
     }
   };
   /** Ends the capture and reads it. */
@@ -118,7 +118,7 @@ export function createDeniedFlows(options: DeniedFlowsOptions): DeniedFlows {
       const path = join(options.directory, name);
       return (await stopCapture(connection, name)) ? readDenied(await takeFile(path)) : [];
     } catch (error) {
-      complain("denied flows are not logged: VPP's capture cannot be read", error);
+      complain("denied packets are not known: VPP's capture cannot be read", error);
       return [];
     }
   };

@@ -1,5 +1,12 @@
 import assert from 'node:assert/strict';
+import { createFakeClock } from '../../src/core/clock.ts';
 import { type Ip, ip } from '../../src/core/ip.ts';
+import {
+  type DeniedWishes,
+  followDenied,
+  lookMs,
+  refuseLookMs,
+} from '../../src/daemon/follow-denied.ts';
 import { createFrontendIndex } from '../../src/daemon/frontend-index.ts';
 import {
   createRefuser,
@@ -182,6 +189,56 @@ describe('how often', () => {
     world.state.broken = true;
     for (let i = 0; i < 3; i++) world.take(outgoing({ sourcePort: 1000 + i }));
     assert.deepEqual(world.said, ['denied packets are not refused: Error: EPERM']);
+  });
+});
+
+describe('when the daemon looks', () => {
+  it('NP-24 ten times a second to refuse, once for the log, and does what is asked for', async () => {
+    const clock = createFakeClock();
+    const stop = new AbortController();
+    const done: string[] = [];
+    let wishes: DeniedWishes = { denied: 'drop', log: { enabled: false, rate: 10 } };
+    const following = followDenied({
+      denied: {
+        async look(wanted, pace) {
+          done.push(`look ${wanted} ${pace}`);
+          return [];
+        },
+        [Symbol.asyncDispose]: async () => undefined,
+      },
+      policyLog: { take: () => done.push('log') } as never,
+      refuser: { take: () => done.push('refuse') },
+      wanted: () => wishes,
+      onError: (error) => assert.fail(String(error)),
+      clock,
+      signal: stop.signal,
+    });
+    const during = async (ms: number, next: DeniedWishes) => {
+      wishes = next;
+      await clock.advance(lookMs);
+      done.length = 0;
+      for (let passed = 0; passed < ms; passed += refuseLookMs) await clock.advance(refuseLookMs);
+      return done.splice(0);
+    };
+    const log = (enabled: boolean) => ({ enabled, rate: 10 });
+    assert.deepEqual(await during(1000, { denied: 'drop', log: log(true) }), [
+      'look true seldom',
+      'log',
+    ]);
+    assert.deepEqual(await during(200, { denied: 'refuse', log: log(false) }), [
+      ...['look true often', 'refuse'],
+      ...['look true often', 'refuse'],
+    ]);
+    assert.deepEqual(await during(100, { denied: 'refuse', log: log(true) }), [
+      'look true often',
+      'refuse',
+      'log',
+    ]);
+    assert.deepEqual(await during(1000, { denied: 'drop', log: log(false) }), [
+      'look false seldom',
+    ]);
+    stop.abort();
+    await following;
   });
 });
 
