@@ -1,4 +1,4 @@
-import { prefix } from '../../src/core/ip.ts';
+import { ip, prefix } from '../../src/core/ip.ts';
 import { clusterPolicy, clusterRule, pods, policy, rule, selector } from './objects.ts';
 import {
   type Case,
@@ -12,6 +12,7 @@ import {
   testCases,
   web,
   web6,
+  world,
 } from './reference-world.ts';
 
 const webOnly = selector({ app: 'web' });
@@ -19,6 +20,30 @@ const fromY = { pods: pods(selector({ team: 'y' })) };
 const fromX = { pods: pods(selector({ team: 'x' })) };
 const allowX = policy('a/x', { ingress: [rule([{ namespaceSelector: selector({ team: 'x' }) }])] });
 const tiers: readonly Case[] = [
+  {
+    name: 'NP-19 CNP-05 an interface says whose an address is, then a status',
+    given: {
+      pods: world.pods.map((pod) => (pod.key === 'a/cli' ? { ...pod, ips: [ip(web)] } : pod)),
+      attachments: [
+        { pod: 'a/web', podUid: 'uid-a/web', ips: [ip(web)] },
+        { pod: 'a/cli', podUid: 'uid-a/cli', ips: [ip(cli)] },
+        { pod: 'b/db', podUid: 'another', ips: [ip(db)] },
+      ],
+      clusterPolicies: [
+        clusterPolicy('a', {
+          subject: pods('a', webOnly),
+          ingress: [clusterRule('Deny', [{ pods: pods('a', selector({ app: 'cli' })) }, fromY])],
+        }),
+      ],
+    },
+    packets: [
+      `${cli} > ${web} TCP 80: deny`,
+      `${web} > ${web} TCP 80: allow`,
+      `${web} > ${cli} TCP 80: allow`,
+      `${db} > ${web} TCP 80: allow`,
+      `${cli6} > ${web6} TCP 80: allow`,
+    ],
+  },
   {
     name: 'CNP-04 the first rule that matches decides',
     given: {
