@@ -2,6 +2,7 @@ import { familyOf, hostPrefix, type Ip, type Prefix } from '../core/ip.ts';
 import { intersectPrefixes } from '../core/prefix-set.ts';
 import type { FilterRow, FilterRule } from '../desired/rows.ts';
 import type { Attachment, ObjectKey, Pod } from '../model/facts.ts';
+import { isOfPod } from '../model/pod-addresses.ts';
 import { isPeer } from '../model/selections.ts';
 import type { Facts } from '../model/store.ts';
 import type { List } from './lists.ts';
@@ -110,11 +111,16 @@ export function judge(
   };
 }
 
-/** Interfaces and pods: by the pod's name. */
+/** A pod's interface; else one of its name, whose pod has left or is not known yet. */
 export function attachmentOf(facts: Facts, key: ObjectKey): Attachment | undefined {
-  for (const attachment of facts.attachments.values())
-    if (attachment.pod === key) return attachment;
-  return undefined;
+  const pod = facts.pods.get(key);
+  let found: Attachment | undefined;
+  for (const attachment of facts.attachments.values()) {
+    if (attachment.pod !== key) continue;
+    if (pod !== undefined && isOfPod(attachment, pod)) return attachment;
+    found ??= attachment;
+  }
+  return found;
 }
 
 function listFor(facts: Facts, pod: Pod, direction: Direction): List {

@@ -4,7 +4,7 @@ import { ip, prefix } from '../../src/core/ip.ts';
 import { planFacts } from '../../src/daemon/planning.ts';
 import type { FilterListRow } from '../../src/desired/rows.ts';
 import { createStore, factKinds } from '../../src/model/store.ts';
-import { type Flow, judge, judgeFlow, podFinder } from '../../src/policy/explain.ts';
+import { attachmentOf, type Flow, judge, judgeFlow, podFinder } from '../../src/policy/explain.ts';
 import { closedFilter } from '../../src/policy/filters.ts';
 import { filtersMax } from '../../src/policy/lists.ts';
 import { listsBehind, podLists } from '../../src/policy/plan.ts';
@@ -121,6 +121,19 @@ describe('the judgement of a flow', () => {
     store.commit('pods', [['a/x', { ...x, uid: 'another' }]]);
     const [end] = judgeFlow(known, flow('10.244.1.5', '10.244.2.5'));
     assert.deepEqual([end?.allowed, end?.filter], [false, 'np-closed']);
+  });
+
+  it('NP-19 a pod is judged by its own interface, beside that of another pod of its name', () => {
+    const { store, facts: known, x, own } = facts([]);
+    const older = { ...own, key: 'older/eth0', ips: [ip('10.244.1.9')], podUid: 'older' };
+    // The older one is found first.
+    store.replace('attachments', new Map([[older.key, older]]));
+    store.commit('attachments', [[own.key, own]]);
+    assert.equal(attachmentOf(known, x.key), own);
+    assert.equal(judgeFlow(known, flow('10.244.1.5', '10.244.2.5'))[0]?.allowed, true);
+    store.commit('pods', [['a/x', { ...x, uid: 'another' }]]);
+    assert.equal(attachmentOf(known, x.key), older, 'none is its own');
+    assert.equal(attachmentOf(known, 'a/y'), undefined);
   });
 });
 
