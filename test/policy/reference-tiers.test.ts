@@ -1,4 +1,5 @@
 import { ip, prefix } from '../../src/core/ip.ts';
+import { pod } from '../facts.ts';
 import { clusterPolicy, clusterRule, pods, policy, rule, selector } from './objects.ts';
 import {
   type Case,
@@ -6,6 +7,7 @@ import {
   cli6,
   db,
   db6,
+  named,
   otherNode,
   outside,
   ownNode,
@@ -292,6 +294,19 @@ const tiers: readonly Case[] = [
       `${cli} > ${db} TCP 8080: allow`,
       `${cli} > ${db} UDP 9090: allow`,
     ],
+  },
+  {
+    name: 'NP-11 NP-18 of two pods with one address, a name is that of the one that is meant',
+    given: {
+      pods: [
+        ...world.pods,
+        pod('a/old', { node: 'n2', ips: [ip(db)], ports: [named('http', 'TCP', 7070)] }),
+      ],
+      clusterPolicies: [
+        clusterPolicy('a', { egress: [clusterRule('Deny', [fromY], [{ port: 'http' }])] }),
+      ],
+    },
+    packets: [`${cli} > ${db} TCP 9090: deny`, `${cli} > ${db} TCP 7070: allow`],
   },
   {
     name: 'CNP-09 a pod that reaches itself is subject; NetworkPolicies do not mind',

@@ -76,6 +76,6 @@ export function parsePacket(line: string): { readonly packet: Packet; readonly e
   };
 }
 
-function named(name: string, protocol: Protocol, containerPort: number): ContainerPort {
+export function named(name: string, protocol: Protocol, containerPort: number): ContainerPort {
   return { name, protocol, containerPort, hostPort: 0, hostIp: '' };
 }

@@ -101,7 +101,11 @@ function tierVerdict(
     .filter((policy) => policy.tier === tier && selectsPod(cluster, policy.subject, pod))
     .toSorted((a, b) => a.priority - b.priority || (a.key < b.key ? -1 : 1))
     .flatMap((policy) => (direction === 'Ingress' ? policy.ingress : policy.egress));
-  const first = rules.find((rule) => matchesClusterRule(cluster, rule, direction, packet));
+  const first = rules.find((rule) =>
+    flowsOf(cluster, pod, direction, packet).some((flow) =>
+      matchesClusterRule(cluster, rule, flow),
+    ),
+  );
   if (first === undefined || first.action === 'Pass') return undefined;
   return first.action === 'Accept' ? 'allow' : 'deny';
 }
@@ -123,21 +127,39 @@ function networkPolicyVerdict(
   if (policies.length === 0) return undefined;
   // NP-17
   if (hasAddress(cluster, pod, packet.from) && hasAddress(cluster, pod, packet.to)) return 'allow';
+  const flows = flowsOf(cluster, pod, direction, packet);
   const isAllowed = policies.some((policy) =>
-    (direction === 'Ingress' ? policy.ingress : policy.egress).some(
-      ({ peers, ports }) =>
-        (peers.length === 0 ||
-          peers.some((peer) =>
-            matchesPeer(cluster, policy.namespace, peer, peerAddress(direction, packet)),
-          )) &&
-        (ports.length === 0 || ports.some((port) => matchesPort(cluster, port, packet))),
+    (direction === 'Ingress' ? policy.ingress : policy.egress).some(({ peers, ports }) =>
+      flows.some(
+        (flow) =>
+          (peers.length === 0 ||
+            peers.some((peer) => matchesPeer(cluster, policy.namespace, peer, flow))) &&
+          (ports.length === 0 || ports.some((port) => matchesPort(port, flow))),
+      ),
     ),
   );
   return isAllowed ? 'allow' : 'deny';
 }
 
-function peerAddress(direction: Direction, packet: Packet): Ip {
-  return direction === 'Ingress' ? packet.from : packet.to;
+/** A packet as one pod's policies see it. */
+interface Flow {
+  readonly packet: Packet;
+  /** Of the other end. */
+  readonly address: Ip;
+  /** Who the other end is; nobody when it is outside of the cluster, or a node. */
+  readonly peer: Pod | undefined;
+  /** Whose ports names mean: the destination's, whoever is the subject (NP-11). */
+  readonly named: Pod | undefined;
+}
+
+/** One for each pod that the other end may be: old objects may name an address that is reused. */
+function flowsOf(cluster: Cluster, pod: Pod, direction: Direction, packet: Packet): Flow[] {
+  const address = direction === 'Ingress' ? packet.from : packet.to;
+  const there = podsAt(cluster, address);
+  return (there.length === 0 ? [undefined] : there).map((peer) => ({
+    ...{ packet, address, peer },
+    named: direction === 'Ingress' ? pod : peer,
+  }));
 }
 
 /** Who has the address: none when it is outside of the cluster, or a node's. */
@@ -157,62 +179,51 @@ function matchesPeer(
   cluster: Cluster,
   ownNamespace: string,
   { podSelector, namespaceSelector, ipBlock }: PolicyPeer,
-  address: Ip,
+  { address, peer }: Flow,
 ): boolean {
   // NP-07: the address of a pod is in a block like any other.
   if (ipBlock !== undefined)
     return (
       isInBlock(ipBlock.cidr, address) && !ipBlock.except.some((one) => isInBlock(one, address))
     );
-  return podsAt(cluster, address).some(
-    (pod) =>
-      (namespaceSelector === undefined
-        ? pod.namespace === ownNamespace
-        : matchesLabels(namespaceSelector, labelsOfNamespace(cluster, pod.namespace))) &&
-      (podSelector === undefined || matchesLabels(podSelector, pod.labels)),
+  if (peer === undefined) return false;
+  return (
+    (namespaceSelector === undefined
+      ? peer.namespace === ownNamespace
+      : matchesLabels(namespaceSelector, labelsOfNamespace(cluster, peer.namespace))) &&
+    (podSelector === undefined || matchesLabels(podSelector, peer.labels))
   );
 }
 
-/** A name is that of a container's port of the destination, whoever is the subject (NP-11). */
 function matchesPort(
-  cluster: Cluster,
   { protocol, port, endPort }: PolicyPort | ClusterPort,
-  packet: Packet,
+  { packet, named }: Flow,
 ): boolean {
   if (typeof port === 'string')
-    return podsAt(cluster, packet.to)
-      .flatMap((pod) => pod.ports)
-      .some(
-        (one) =>
-          one.name === port &&
-          one.protocol === packet.protocol &&
-          one.protocol === (protocol ?? one.protocol) &&
-          one.containerPort === packet.port,
-      );
+    return (named?.ports ?? []).some(
+      (one) =>
+        one.name === port &&
+        one.protocol === packet.protocol &&
+        one.protocol === (protocol ?? one.protocol) &&
+        one.containerPort === packet.port,
+    );
   if (protocol !== packet.protocol) return false;
   return port === undefined || (port <= packet.port && packet.port <= (endPort ?? port));
 }
 
-function matchesClusterRule(
-  cluster: Cluster,
-  { peers, ports }: ClusterRule,
-  direction: Direction,
-  packet: Packet,
-): boolean {
-  const address = peerAddress(direction, packet);
+function matchesClusterRule(cluster: Cluster, { peers, ports }: ClusterRule, flow: Flow): boolean {
   return (
-    (peers.length === 0 || peers.some((peer) => matchesClusterPeer(cluster, peer, address))) &&
-    (ports.length === 0 || ports.some((port) => matchesPort(cluster, port, packet)))
+    (peers.length === 0 || peers.some((peer) => matchesClusterPeer(cluster, peer, flow))) &&
+    (ports.length === 0 || ports.some((port) => matchesPort(port, flow)))
   );
 }
 
 function matchesClusterPeer(
   cluster: Cluster,
   { pods, networks, nodes }: ClusterPeer,
-  address: Ip,
+  { address, peer }: Flow,
 ): boolean {
-  if (pods !== undefined)
-    return podsAt(cluster, address).some((pod) => selectsPod(cluster, pods, pod));
+  if (pods !== undefined) return peer !== undefined && selectsPod(cluster, pods, peer);
   if (networks !== undefined) return networks.some((network) => isInBlock(network, address));
   if (nodes === undefined) return false;
   return cluster.nodes.some(
