@@ -26,6 +26,7 @@ import {
   type Service,
   servicesKey,
 } from './boxes.ts';
+import { createMemo } from './memo.ts';
 
 export type Direction = 'Ingress' | 'Egress';
 
@@ -114,22 +115,11 @@ function nodePrefixes(facts: Facts, peer: ClusterPeer): readonly Prefix[] {
   return found;
 }
 
-/** Parts by what they follow from: a bucket, a peer or a rule, and the ports. */
-const known = new WeakMap<object, Map<string, Part>>();
+/** Sets of ports by which one bucket, peer or rule is asked for. */
+const portsMax = 64;
 
-function remembered(from: object, key: string, make: () => Part): Part {
-  let parts = known.get(from);
-  if (parts === undefined) {
-    parts = new Map();
-    known.set(from, parts);
-  }
-  let part = parts.get(key);
-  if (part === undefined) {
-    part = make();
-    parts.set(key, part);
-  }
-  return part;
-}
+/** Parts by what they follow from: a bucket, a peer or a rule, and the ports. */
+const remembered = createMemo<Part>(portsMax);
 
 function everywhere(rule: object, { fixed }: Ports): Part[] {
   if (fixed === anyService) return [everything];
