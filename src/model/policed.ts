@@ -26,7 +26,14 @@ export function clusterPolicyApplies(
 }
 
 /** Without all of these nobody knows what a pod may do. */
-const needed: readonly FactKind[] = ['policies', 'clusterPolicies', 'pods', 'namespaces'];
+const needed: readonly FactKind[] = [
+  'policies',
+  'clusterPolicies',
+  'pods',
+  'namespaces',
+  // Peers of ClusterNetworkPolicies, and the node itself.
+  'nodes',
+];
 
 /** The pod of an attachment; undefined while it, or what concerns it, is not known (NP-19). */
 export function knownPod(facts: Facts, attachment: Attachment): Pod | undefined {

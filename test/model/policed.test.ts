@@ -20,7 +20,7 @@ function storeWith(given: Parameters<typeof pod>[1]) {
 
 describe('knownPod', () => {
   it('NP-19 is undefined until everything that says who may talk to whom is complete', () => {
-    for (const missing of ['pods', 'policies', 'clusterPolicies', 'namespaces'] as const) {
+    for (const missing of ['pods', 'policies', 'clusterPolicies', 'namespaces', 'nodes'] as const) {
       const store = createStore();
       for (const kind of factKinds) if (kind !== missing) store.markSynced(kind);
       store.commit('namespaces', [['d', namespace('d')]]);
