@@ -8,7 +8,6 @@ import {
   clusterIpOf,
   expect,
   type LivePod,
-  livePodOn,
   livePods,
   nodeAt,
   untilAnswered,
@@ -79,17 +78,20 @@ interface Client {
 
 /** From a pod to a pod beside it and to one of another node, to a Service, and from outside. */
 async function clientsOf(cluster: Cluster): Promise<Client[]> {
-  const node = nodeAt(cluster, 0);
-  const { agent: from } = await livePodOn(cluster, node, shop, 'frontend');
+  const frontends = await livePods(cluster, shop, 'frontend');
   const backends = await livePods(cluster, shop, 'backend');
-  const here = backends.find((pod) => pod.node === node.machine.name);
-  const there = backends.find((pod) => pod.node === nodeAt(cluster, 1).machine.name);
-  expect(here !== undefined && there !== undefined, 'a node has no back end');
+  const pairs = frontends.flatMap((from) => backends.map((to) => ({ from, to })));
+  const beside = pairs.find(({ from, to }) => from.node === to.node);
+  const apart = pairs.find(({ from, to }) => from.node !== to.node);
+  expect(beside !== undefined, 'no front end has a back end beside it');
+  expect(apart !== undefined, 'no front end has a back end on another node');
+  const { agent: from } = beside.from;
+  const node = nodeAt(cluster, 0);
   const nodePort = { address: node.machine.ip4, port: frontendNodePort } as const;
   return [
-    { name: 'a pod beside it', from, to: podAt(here, 4) },
-    { name: 'over IPv6', from, to: podAt(here, 6) },
-    { name: 'a pod of another node', from, to: podAt(there, 4) },
+    { name: 'a pod beside it', from, to: podAt(beside.to, 4) },
+    { name: 'over IPv6', from, to: podAt(beside.to, 6) },
+    { name: 'a pod of another node', from: apart.from.agent, to: podAt(apart.to, 4) },
     { name: 'a cluster IP', from, to: await clusterIpOf(cluster, shop, 'backend') },
     { name: 'an IPv6 one', from, to: await clusterIpOf(cluster, shop, 'backend', 6) },
     { name: 'UDP', from, to: await clusterIpOf(cluster, shop, 'prices') },

@@ -84,7 +84,13 @@ export function attachSpeaker(gobgpd: Gobgpd, options: SpeakerOptions = {}): Spe
         wake = resolve;
       });
       const changed = target.sessionChanged();
-      await reconciler.round({ signal, mayDelete: () => true });
+      try {
+        await reconciler.round({ signal, mayDelete: () => true });
+      } catch (error) {
+        // A call that the end cut off.
+        if (signal.aborted) return;
+        throw error;
+      }
       const retryMs = reconciler.nextRetryMs();
       const retry = new Promise<void>((resolve) => {
         if (retryMs !== undefined) setTimeout(resolve, retryMs - realClock.monotonic());
