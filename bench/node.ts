@@ -18,6 +18,7 @@ export const benchConfig = {
   loadBalancer: { class: '', leaseNamespace: 'kube-system', pools: [] },
   bgp: { enabled: false, asn: 64512, port: 179, routerId: ip('192.0.2.1'), listenAddresses: [] },
   overlay: { mode: 'none' },
+  policy: { denied: 'drop' },
 } as unknown as Config;
 
 /** The network interfaces of a node of a node; bench/links.ts makes them. */

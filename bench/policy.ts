@@ -311,7 +311,9 @@ async function benchChurn(bench: Bench): Promise<Figure[]> {
 /** Of applications here: who may call one, who of the team may, and what goes out, by turns. */
 const churned = [2, 12, 16, 4, 14, 7] as const;
 
+/** With other ports, and then as it was: in the end nothing is another, and nothing more is held. */
 function changedPolicy(i: number): KubeObject {
-  const index = churned[i % churned.length] ?? 2;
-  return policyObject((i * 7) % namespaceCount, index, 1 + Math.floor(i / namespaceCount));
+  const turn = i >> 1;
+  const index = churned[turn % churned.length] ?? 2;
+  return policyObject((turn * 7) % namespaceCount, index, i % 2 === 0 ? 1 + turn : 0);
 }
