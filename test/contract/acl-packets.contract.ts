@@ -354,7 +354,9 @@ for (const kind of process.env.VPP_BIN === undefined ? ['embedded'] : ['embedded
       await filter(s, 'pod1', { output: all('reflect') });
       const before = await open();
       const to = (port: number) => udp('10.1.1.12:9100', `10.1.1.11:${port}`, 'hello');
-      await s.send('pod2', to(1), to(1), to(2), to(3));
+      await s.send('pod2', to(1), to(2), to(3));
+      // Not with the first: two packets that VPP takes up together open a session each.
+      await s.send('pod2', to(1));
       assert.equal((await open()) - before, 3);
     });
 
