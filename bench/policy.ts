@@ -311,9 +311,13 @@ async function benchChurn(bench: Bench): Promise<Figure[]> {
 /** Of applications here: who may call one, who of the team may, and what goes out, by turns. */
 const churned = [2, 12, 16, 4, 14, 7] as const;
 
-/** With other ports, and then as it was: in the end nothing is another, and nothing more is held. */
+/**
+ * Five with other ports, and half a second later as they were: in the end nothing is another, and
+ * nothing more should be held.
+ */
 function changedPolicy(i: number): KubeObject {
-  const turn = i >> 1;
+  const isBack = i % 10 >= 5;
+  const turn = Math.floor(i / 10) * 5 + (i % 5);
   const index = churned[turn % churned.length] ?? 2;
-  return policyObject((turn * 7) % namespaceCount, index, i % 2 === 0 ? 1 + turn : 0);
+  return policyObject((turn * 7) % namespaceCount, index, isBack ? 0 : 1 + turn);
 }
