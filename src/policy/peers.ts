@@ -115,8 +115,8 @@ function nodePrefixes(facts: Facts, peer: ClusterPeer): readonly Prefix[] {
   return found;
 }
 
-/** Sets of ports by which one bucket, peer or rule is asked for. */
-const portsMax = 64;
+/** Sets of ports by which one bucket, peer or rule is asked for, mostly: more are made again. */
+const portsMax = 16;
 
 /** Parts by what they follow from: a bucket, a peer or a rule, and the ports. */
 const remembered = createMemo<Part>(portsMax);
