@@ -28,15 +28,19 @@ import { forgetGate } from './nat-interfaces.ts';
 import { forgetWayOut } from './way-out.ts';
 
 /**
- * AF_PACKET rings. VPP maps all blocks of an interface at once, on its main thread, which forwards
- * nothing meanwhile. Measured on VPP 26.06 for one interface: 1,024 frames of 10 KB a block take
- * 1.6 GB; 32 of 10 KB take 280 ms and 51 MB; 32 of 2 KB take 40 ms and 10 MB. So a frame is as
- * large as the MTU asks for, and no larger.
+ * AF_PACKET rings, of TPACKET_V2: one block each way. VPP's default, TPACKET_V3, has 160 blocks to
+ * receive, and a timer in the kernel for each interface that closes the block of now every
+ * millisecond: with 200 pods, who say nothing, they take half of a processor, and every packet waits
+ * for the next tick (VPP 26.06, af_packet.c: tp_retire_blk_tov).
+ *
+ * VPP maps all blocks of an interface at once, on its main thread, which forwards nothing meanwhile.
+ * So a frame is as large as the MTU asks for, and no larger.
  */
-const framesPerBlock = 32;
+const rxFrames = 1024;
+const txFrames = 32;
 /** A multiple of it keeps blocks whole pages. */
 const frameUnitBytes = 2048;
-/** Room for the kernel's header of a frame (tpacket3_hdr and sockaddr_ll) and Ethernet's. */
+/** Room for the kernel's header of a frame (tpacket2_hdr and sockaddr_ll) and Ethernet's. */
 const frameOverheadBytes = 128;
 
 function frameBytes(mtu: number): number {
@@ -240,10 +244,12 @@ async function createAfPacket(session: VppSession, row: AfPacketRow): Promise<nu
       host_if_name: row.hostInterface,
       rx_frame_size: frameBytes(row.mtu),
       tx_frame_size: frameBytes(row.mtu),
-      rx_frames_per_block: framesPerBlock,
-      tx_frames_per_block: framesPerBlock,
+      rx_frames_per_block: rxFrames,
+      tx_frames_per_block: txFrames,
       // Without CKSUM_GSO: with it, what VPP sends on a veth is lost (observed on VPP 26.06).
-      flags: af_packet_flags.AF_PACKET_API_FLAG_QDISC_BYPASS,
+      flags:
+        af_packet_flags.AF_PACKET_API_FLAG_QDISC_BYPASS |
+        af_packet_flags.AF_PACKET_API_FLAG_VERSION_2,
       num_rx_queues: 1,
       num_tx_queues: 1,
     });
