@@ -76,7 +76,7 @@ export const filterListParts: VppDriverParts<FilterListRow> = {
  * VPP does all requests that it reads together before it looks at packets again, and the lists of
  * a pod with 1,500 rules keep it for a millisecond. So it gets few of them at a time.
  */
-const listsAtOnce = 8;
+const listsAtOnce = 4;
 
 const limits = new WeakMap<VppSession, Limit>();
 
