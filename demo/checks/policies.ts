@@ -203,9 +203,20 @@ async function whileProbed(
   const { load } = await cluster.host.call('startLoad', input);
   try {
     const said = await work();
-    const { sent, failures } = await cluster.host.call('readLoad', { load, stop: false });
+    const { sent: sentBy } = await cluster.host.call('readLoad', { load, stop: false });
+    // Those on their way count, and one comes after the last change in any case.
+    const { answered, failures } = await until(
+      'the answers to all probes',
+      deadlineMs,
+      cluster.signal,
+      async () => {
+        const { answeredBy, ...state } = await cluster.host.call('readLoad', { load, stop: false });
+        const answered = Object.values(answeredBy).reduce((sum, one) => sum + one, 0);
+        return answered + state.failures.length > sentBy ? { ...state, answered } : undefined;
+      },
+    );
     expect(failures.length === 0, `its node was kept out: ${failures[0]}`);
-    return `${said}; ${plural(sent, 'probe')} of its node, 0 failed`;
+    return `${said}; ${plural(answered, 'probe')} of its node, 0 failed`;
   } finally {
     await cluster.host.call('readLoad', { load, stop: true });
   }
