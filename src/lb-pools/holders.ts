@@ -1,3 +1,4 @@
+import { addToGroup, removeFromGroup } from '../core/groups.ts';
 import type { Ip } from '../core/ip.ts';
 
 /** Who has which addresses: those that we decided about, and those of others. */
@@ -47,16 +48,12 @@ export function createHolders(): Holders {
       if (ips.length === 0) held.delete(key);
       else held.set(key, { ips, sharingKey });
       for (const ip of ips) {
-        const keys = holders.get(ip);
-        if (keys === undefined) holders.set(ip, new Set([key]));
-        else keys.add(key);
+        addToGroup(holders, ip, key);
         count(sharingKey, ip, 1);
       }
       for (const ip of before?.ips ?? []) {
         count(before?.sharingKey, ip, -1);
-        if (ips.includes(ip)) continue;
-        holders.get(ip)?.delete(key);
-        if (holders.get(ip)?.size === 0) holders.delete(ip);
+        if (!ips.includes(ip)) removeFromGroup(holders, ip, key);
       }
       return before?.ips.filter((ip) => !holders.has(ip)) ?? [];
     },

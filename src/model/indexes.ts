@@ -1,3 +1,4 @@
+import { addToGroup, removeFromGroup } from '../core/groups.ts';
 import type { Ip } from '../core/ip.ts';
 import type {
   Attachment,
@@ -22,19 +23,23 @@ import {
 import type { FactKind, MarkedKind } from './store.ts';
 
 /** Indexes of facts, which are part of the facts: `facts` are those that they are made of. */
-export function createIndexes(facts: { readonly pods: ReadonlyMap<string, Pod> }) {
+export function createIndexes(facts: {
+  readonly pods: ReadonlyMap<string, Pod>;
+  readonly namespaces: ReadonlyMap<string, Namespace>;
+}) {
   return {
     slicesOf: new Map<string, Set<string>>(),
+    policiesIn: new Map<string, Set<string>>(),
     nodeOf: new Map<Ip, string>(),
     gated: createGated(),
     outside: new Map<string, Set<string>>(),
-    selections: createSelectionIndex((key) => facts.pods.get(key)),
+    selections: createSelectionIndex(facts),
   };
 }
 
 /** Brings the indexes up to date with one fact, and marks what changed in them. */
 export function indexFact(
-  { slicesOf, nodeOf, gated, outside, selections }: ReturnType<typeof createIndexes>,
+  { slicesOf, policiesIn, nodeOf, gated, outside, selections }: ReturnType<typeof createIndexes>,
   kind: FactKind,
   key: string,
   facts: readonly [unknown, unknown],
@@ -43,12 +48,20 @@ export function indexFact(
   if (kind === 'slices') {
     const slices = facts as readonly (EndpointSlice | undefined)[];
     for (const slice of slices) if (slice !== undefined) mark('slicesOf', slice.service);
-    indexSlice(slicesOf, key, slices[0]?.service, slices[1]?.service);
+    const [was, is] = slices.map((slice) => slice?.service);
+    // A slice may change its Service in life: the label is mutable.
+    if (was !== undefined && was !== is) removeFromGroup(slicesOf, was, key);
+    if (is !== undefined && was !== is) addToGroup(slicesOf, is, key);
   }
   if (kind === 'services') {
     const [was, is] = facts as readonly (Service | undefined)[];
     for (const reason of indexGated(gated, key, was, is)) mark('gated', reason);
     for (const place of indexOutside(outside, key, was, is)) mark('outside', place);
+  }
+  if (kind === 'policies') {
+    const [was, is] = facts as readonly (NetworkPolicy | undefined)[];
+    if (is !== undefined) addToGroup(policiesIn, is.namespace, key);
+    else if (was !== undefined) removeFromGroup(policiesIn, was.namespace, key);
   }
   if (kind === 'nodes') {
     const [was, is] = facts as readonly (Node | undefined)[];
@@ -110,24 +123,4 @@ function indexNode(
   for (const ip of lost) nodeOf.delete(ip);
   for (const ip of gained) nodeOf.set(ip, key);
   return [...lost, ...gained];
-}
-
-/** A slice may change its Service in life: the label is mutable. */
-function indexSlice(
-  slicesOf: Map<string, Set<string>>,
-  key: string,
-  before: string | undefined,
-  after: string | undefined,
-): void {
-  if (before === after) return;
-  if (before !== undefined) {
-    const keys = slicesOf.get(before);
-    keys?.delete(key);
-    if (keys?.size === 0) slicesOf.delete(before);
-  }
-  if (after !== undefined) {
-    const keys = slicesOf.get(after);
-    if (keys === undefined) slicesOf.set(after, new Set([key]));
-    else keys.add(key);
-  }
 }

@@ -1,7 +1,8 @@
 import { isDeepStrictEqual } from 'node:util';
+import type { Ip } from '../core/ip.ts';
 import { nodeBgp } from './bgp-annotations.ts';
 import { encapsulationAnnotation } from './encapsulation.ts';
-import type { Node } from './facts.ts';
+import type { Node, Uplink } from './facts.ts';
 
 /**
  * Which part of a Node changed: most planners read one of them, and a Node changes for many
@@ -52,4 +53,9 @@ export function hasChanged(
   if (node !== undefined) return nodeParts.has(nodePartKey(part, node));
   for (const key of nodeParts) if (key.startsWith(`${part} `)) return true;
   return false;
+}
+
+/** A node's addresses: those that it has, and those that its object names. */
+export function addressesOfNode(uplink: Uplink | undefined, node: Node | undefined): Ip[] {
+  return [...(uplink?.addresses ?? []).map(({ ip }) => ip), ...(node?.internalIps ?? [])];
 }

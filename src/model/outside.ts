@@ -1,3 +1,4 @@
+import { addToGroup, type Groups, removeFromGroup } from '../core/groups.ts';
 import type { Service } from './facts.ts';
 
 /**
@@ -6,7 +7,7 @@ import type { Service } from './facts.ts';
  * their names (src/desired/desired.ts).
  */
 export type Outside = ReadonlyMap<string, ReadonlySet<string>>;
-export type OutsideIndex = Map<string, Set<string>>;
+export type OutsideIndex = Groups<string, string>;
 
 /** Place of all frontends with that number on the node's own addresses. */
 export function nodePortPlace(port: number): string {
@@ -38,16 +39,7 @@ export function indexOutside(
 ): ReadonlySet<string> {
   const was = placesOf(before);
   const is = placesOf(after);
-  for (const place of was) {
-    if (is.has(place)) continue;
-    const keys = index.get(place);
-    keys?.delete(key);
-    if (keys?.size === 0) index.delete(place);
-  }
-  for (const place of is) {
-    const keys = index.get(place);
-    if (keys === undefined) index.set(place, new Set([key]));
-    else keys.add(key);
-  }
+  for (const place of was) if (!is.has(place)) removeFromGroup(index, place, key);
+  for (const place of is) addToGroup(index, place, key);
   return new Set([...was, ...is]);
 }

@@ -20,9 +20,6 @@ export interface PeerPods {
     before: Pod | undefined,
     after: Pod | undefined,
   ): readonly [was: PeerPod | undefined, is: PeerPod | undefined];
-  /** Undefined removes. */
-  changeNamespace(key: string, labels: Labels | undefined): void;
-  labelsOf(namespace: string): Labels | undefined;
   /** What a selector selects: in all namespaces, in one whose labels do not matter, of one pod. */
   allMembers(selector: PodSelector): Member[];
   membersIn(namespace: string, pods: LabelSelector): Member[];
@@ -38,9 +35,9 @@ export interface PeerPod {
 
 const nobody: readonly Member[] = [];
 
-export function createPeerPods(): PeerPods {
+/** @param labelsOf of a namespace as it is now; undefined while nobody knows it */
+export function createPeerPods(labelsOf: (namespace: string) => Labels | undefined): PeerPods {
   const podsIn = new Map<string, Map<string, PeerPod>>();
-  const labelsOf = new Map<string, Labels>();
   const addresses = createPodAddresses();
 
   function membersIn(namespace: string, selector: LabelSelector): Member[] {
@@ -61,15 +58,10 @@ export function createPeerPods(): PeerPods {
       if (is !== undefined) keepPod(podsIn, key, is);
       return [was, is];
     },
-    changeNamespace(key, labels) {
-      if (labels === undefined) labelsOf.delete(key);
-      else labelsOf.set(key, labels);
-    },
-    labelsOf: (namespace) => labelsOf.get(namespace),
     allMembers({ namespace, pods }) {
       if (typeof namespace === 'string') return membersIn(namespace, pods);
       return [...podsIn.keys()]
-        .filter((name) => selectsNamespace(namespace, labelsOf.get(name)))
+        .filter((name) => selectsNamespace(namespace, labelsOf(name)))
         .flatMap((name) => membersIn(name, pods));
     },
     membersIn,
@@ -78,7 +70,7 @@ export function createPeerPods(): PeerPods {
       const isThere =
         typeof namespace === 'string'
           ? namespace === pod.namespace
-          : selectsNamespace(namespace, labelsOf.get(pod.namespace));
+          : selectsNamespace(namespace, labelsOf(pod.namespace));
       return isThere && selects(pods, pod.labels) ? pod.members : nobody;
     },
   };

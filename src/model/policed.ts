@@ -25,6 +25,14 @@ export function clusterPolicyApplies(
   return inside && selects(subject.pods, pod.labels);
 }
 
+/** The NetworkPolicies that select a pod, of those of its namespace. */
+export function policiesOf({ policies, policiesIn }: Facts, pod: Pod): NetworkPolicy[] {
+  return [...(policiesIn.get(pod.namespace) ?? [])]
+    .map((key) => policies.get(key))
+    .filter((one) => one !== undefined)
+    .filter((one) => appliesTo(one, pod));
+}
+
 /** Without all of these nobody knows what a pod may do. */
 const needed: readonly FactKind[] = [
   'policies',
@@ -48,7 +56,7 @@ export function knownPod(facts: Facts, attachment: Attachment): Pod | undefined 
 export function isPoliced(facts: Facts, attachment: Attachment): boolean {
   const pod = knownPod(facts, attachment);
   if (pod === undefined) return true;
-  for (const policy of facts.policies.values()) if (appliesTo(policy, pod)) return true;
+  if (policiesOf(facts, pod).length > 0) return true;
   for (const policy of facts.clusterPolicies.values())
     if (clusterPolicyApplies(facts, policy, pod)) return true;
   return false;

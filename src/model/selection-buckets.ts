@@ -1,3 +1,4 @@
+import { fnv1a } from '../core/hash.ts';
 import { compareText, type Family, type Ip, ipBytes } from '../core/ip.ts';
 import type { Bucket, Member } from './selections.ts';
 
@@ -104,16 +105,13 @@ function compareMembers(a: Member, b: Member): number {
   return compareText(a.ip, b.ip) || compareText(a.pod.key, b.pod.key);
 }
 
-/** By FNV-1a over the address without its last byte: the same in every run. */
+/** By the address without its last byte: the same in every run. */
 function placeOf(ip: Ip, family: Family, size: number): number {
   if (size === 1) return 0;
-  let hash = 0x811c9dc5;
-  if (family === 4) {
-    const end = ip.lastIndexOf('.');
-    for (let i = 0; i < end; i++) hash = Math.imul(hash ^ ip.charCodeAt(i), 0x01000193);
-  } else {
-    const bytes = ipBytes(ip);
-    for (let i = 0; i < 15; i++) hash = Math.imul(hash ^ (bytes[i] ?? 0), 0x01000193);
-  }
+  const block =
+    family === 4
+      ? ip.slice(0, ip.lastIndexOf('.'))
+      : Buffer.from(ipBytes(ip).subarray(0, 15)).toString('latin1');
+  const hash = fnv1a(block);
   return ((hash ^ (hash >>> 16)) >>> 0) & (size - 1);
 }

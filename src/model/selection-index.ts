@@ -50,17 +50,21 @@ interface Entry {
 
 const nobody: ReadonlySet<string> = new Set();
 
-/** @param podOf the Pod of a key as it is now */
-export function createSelectionIndex(podOf: (key: ObjectKey) => Pod | undefined): SelectionIndex {
+/** @param facts as they are after the change that the index is told */
+export function createSelectionIndex(facts: {
+  readonly pods: ReadonlyMap<ObjectKey, Pod>;
+  readonly namespaces: ReadonlyMap<string, Namespace>;
+}): SelectionIndex {
   const entries = new Map<SelectionId, Entry>();
   const lookup = createSelectionLookup<Entry>();
-  const pods = createPeerPods();
+  const labelsOf = (namespace: string) => facts.namespaces.get(namespace)?.labels;
+  const pods = createPeerPods(labelsOf);
 
   /** Selections that may select the pod. */
   function collect(pod: PeerPod | undefined, into: Set<Entry>): void {
     if (pod === undefined || pod.members.length === 0) return;
     const { namespace, labels } = pod;
-    lookup.collect({ namespace, namespaceLabels: pods.labelsOf(namespace) ?? {}, labels }, into);
+    lookup.collect({ namespace, namespaceLabels: labelsOf(namespace) ?? {}, labels }, into);
   }
 
   function addUser(user: string, id: SelectionId, selector: PodSelector): boolean {
@@ -109,12 +113,11 @@ export function createSelectionIndex(podOf: (key: ObjectKey) => Pod | undefined)
     changePod,
     changeAttachment(before, after) {
       return [...pods.changeAttachment(before, after)].flatMap((key) => {
-        const pod = podOf(key);
+        const pod = facts.pods.get(key);
         return changePod(key, pod, pod);
       });
     },
     changeNamespace(key, before, after) {
-      pods.changeNamespace(key, after?.labels);
       return changeEntries(lookup.ofNamespaces, ({ selector: { namespace, pods: selector } }) => {
         if (typeof namespace === 'string') return unchanged;
         const was = selectsNamespace(namespace, before?.labels);

@@ -1,3 +1,4 @@
+import { addToGroup, removeFromGroup } from '../core/groups.ts';
 import type { LabelSelector, Labels, PodSelector } from './facts.ts';
 
 /**
@@ -95,19 +96,11 @@ function createLabelLookup<Value>(): LabelLookup<Value> {
       );
       pairsOf.set(value, pairs ?? []);
       if (pairs === undefined) unkeyed.add(value);
-      for (const pair of pairs ?? []) {
-        const values = byPair.get(pair);
-        if (values === undefined) byPair.set(pair, new Set([value]));
-        else values.add(value);
-      }
+      for (const pair of pairs ?? []) addToGroup(byPair, pair, value);
     },
     delete(value) {
       unkeyed.delete(value);
-      for (const pair of pairsOf.get(value) ?? []) {
-        const values = byPair.get(pair);
-        values?.delete(value);
-        if (values?.size === 0) byPair.delete(pair);
-      }
+      for (const pair of pairsOf.get(value) ?? []) removeFromGroup(byPair, pair, value);
       pairsOf.delete(value);
     },
     collect(labels, into) {

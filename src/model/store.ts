@@ -1,3 +1,4 @@
+import { addToGroup } from '../core/groups.ts';
 import type { Ip } from '../core/ip.ts';
 import type { Config } from './config.ts';
 import type {
@@ -81,6 +82,8 @@ export const factKinds: readonly FactKind[] = [
 export type Facts = { readonly [K in FactKind]: ReadonlyMap<string, FactTypes[K]> } & {
   /** Keys of the slices of each Service: an index of `slices`, kept by the store. */
   readonly slicesOf: ReadonlyMap<string, ReadonlySet<string>>;
+  /** Keys of the NetworkPolicies of each namespace: an index of `policies`, kept by the store. */
+  readonly policiesIn: ReadonlyMap<string, ReadonlySet<string>>;
   /** Key of the Node that has an InternalIP: an index of `nodes`, kept by the store. */
   readonly nodeOf: ReadonlyMap<Ip, string>;
   /** Services that let not everybody in: an index of `services`, kept by the store. */
@@ -160,9 +163,7 @@ export function createStore(): Store {
   const view: Facts = { ...facts, ...indexes, complete: synced };
 
   function mark(kind: MarkedKind, key: string): void {
-    const keys = changed.get(kind);
-    if (keys === undefined) changed.set(kind, new Set([key]));
-    else keys.add(key);
+    addToGroup(changed, kind, key);
   }
 
   function put<K extends FactKind>(kind: K, key: string, fact: FactTypes[K] | undefined): void {

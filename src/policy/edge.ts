@@ -4,7 +4,7 @@ import { everybody, permitAll } from '../desired/filters.ts';
 import { edgeName, uplinkName } from '../desired/names.ts';
 import { emptyPlan, type Planner } from '../desired/plan.ts';
 import type { FilterRule } from '../desired/rows.ts';
-import { hasChanged } from '../model/node-parts.ts';
+import { addressesOfNode, hasChanged } from '../model/node-parts.ts';
 import type { ChangedKeys, Facts } from '../model/store.ts';
 
 /**
@@ -30,9 +30,7 @@ export const edgePlanner: Planner<Facts, ChangedKeys> = {
     const uplink = facts.uplink.get(uplinkName);
     if (config === undefined || uplink === undefined) return emptyPlan;
     const node = facts.nodes.get(config.nodeName);
-    const own = [...uplink.addresses.map(({ ip }) => ip), ...(node?.internalIps ?? [])].map(
-      hostPrefix,
-    );
+    const own = addressesOfNode(uplink, node).map(hostPrefix);
     const ours = new Set([...(node?.podCidrs ?? []), ...own, ...reservedPrefixes]);
     return {
       rows: { filters: [{ name: edgeName, rules: [...ours].sort().map(denyFrom) }, permitAll] },

@@ -3,6 +3,7 @@ import { familyOf, hostPrefix, type Ip, prefix } from '../core/ip.ts';
 import { everybody, forEverybody } from '../desired/filters.ts';
 import type { FilterRow, FilterRule } from '../desired/rows.ts';
 import { everything, type Part, type Service } from './boxes.ts';
+import { createMemo } from './memo.ts';
 import type { Direction } from './peers.ts';
 
 /**
@@ -14,7 +15,8 @@ import type { Direction } from './peers.ts';
 /** Rules of a filter; VPP needs longer for a larger one than packets should wait. */
 export const rulesMax = 256;
 
-const filters = new WeakMap<Part, Map<string, readonly FilterRow[]>>();
+/** What one part is asked for: directions, actions, and who isolates or is audited. */
+const remembered = createMemo<readonly FilterRow[]>(16);
 
 /** The filters that say what becomes of the packets of a part; `tag` goes into their names. */
 export function filtersOf(
@@ -25,18 +27,9 @@ export function filtersOf(
 ): readonly FilterRow[] {
   // The tags of what is everything are as many as sets of policies: not remembered.
   if (part === everything) return [nameFilter(tag, rulesOf(part, direction, action))];
-  const key = `${tag} ${direction} ${action}`;
-  let known = filters.get(part);
-  if (known === undefined) {
-    known = new Map();
-    filters.set(part, known);
-  }
-  let rows = known.get(key);
-  if (rows === undefined) {
-    rows = chunksOf(rulesOf(part, direction, action)).map((rules) => nameFilter(tag, rules));
-    known.set(key, rows);
-  }
-  return rows;
+  return remembered(part, `${tag} ${direction} ${action}`, () =>
+    chunksOf(rulesOf(part, direction, action)).map((rules) => nameFilter(tag, rules)),
+  );
 }
 
 function rulesOf(part: Part, direction: Direction, action: FilterRule['action']): FilterRule[] {

@@ -5,7 +5,7 @@ import { emptyPlan, type Planner } from '../desired/plan.ts';
 import type { FilterListRow, FilterRow } from '../desired/rows.ts';
 import type { Attachment, ObjectKey, Pod } from '../model/facts.ts';
 import { gateFilterNames } from '../model/gated.ts';
-import { hasChanged } from '../model/node-parts.ts';
+import { addressesOfNode, hasChanged } from '../model/node-parts.ts';
 import { isPoliced, knownPod, policyTouched } from '../model/policed.ts';
 import type { ChangedKeys, Facts } from '../model/store.ts';
 import { closedFilter, nodeFilter, openFilter } from './filters.ts';
@@ -129,8 +129,7 @@ function nodeAddresses(facts: Facts, name: string): Ip[] {
   const own = facts.config.get('config')?.nodeName;
   const uplink = name === own ? facts.uplink.get(uplinkName) : undefined;
   const { 4: v4, 6: v6 } = refuseAddresses;
-  const known = facts.nodes.get(name)?.internalIps ?? [];
-  return [...(uplink?.addresses ?? []).map(({ ip }) => ip), ...known, v4, v6];
+  return [...addressesOfNode(uplink, facts.nodes.get(name)), v4, v6];
 }
 
 /**

@@ -1,6 +1,7 @@
+import { addToGroup } from '../core/groups.ts';
 import { hostPrefix, type Ip } from '../core/ip.ts';
 import type { ClusterNetworkPolicy, NetworkPolicy } from '../model/facts.ts';
-import { appliesTo, clusterPolicyApplies } from '../model/policed.ts';
+import { clusterPolicyApplies, policiesOf } from '../model/policed.ts';
 import { policyRef } from '../model/selections.ts';
 import { anyService, blocksOf, boxesOf, everything, intersectParts, type Part } from './boxes.ts';
 import { partsOfClusterRule, partsOfRule, type RuleContext } from './peers.ts';
@@ -61,10 +62,18 @@ export function programOf(context: Context): readonly Clause[] {
   return tierClauses(context, admin, namespaceTier(context, baseline));
 }
 
-function clusterPoliciesOf({ facts, pod, direction }: Context): ClusterNetworkPolicy[] {
-  const field = direction === 'Ingress' ? 'ingress' : 'egress';
+/** The rules of a policy for one direction. */
+function rulesOf<Rule>(
+  policy: { readonly ingress: readonly Rule[]; readonly egress: readonly Rule[] },
+  { direction }: Context,
+): readonly Rule[] {
+  return direction === 'Ingress' ? policy.ingress : policy.egress;
+}
+
+function clusterPoliciesOf(context: Context): ClusterNetworkPolicy[] {
+  const { facts, pod } = context;
   return [...facts.clusterPolicies.values()]
-    .filter((one) => one[field].length > 0 && clusterPolicyApplies(facts, one, pod))
+    .filter((one) => rulesOf(one, context).length > 0 && clusterPolicyApplies(facts, one, pod))
     .toSorted((a, b) => a.priority - b.priority || (a.key < b.key ? -1 : 1));
 }
 
@@ -74,9 +83,8 @@ function tierClauses(
   policies: readonly ClusterNetworkPolicy[],
   below: readonly Clause[],
 ): readonly Clause[] {
-  const field = context.direction === 'Ingress' ? 'ingress' : 'egress';
   const rules = policies.flatMap((policy) =>
-    policy[field].map((rule, index) => ({ policy, rule, index })),
+    rulesOf(policy, context).map((rule, index) => ({ policy, rule, index })),
   );
   // Passing on where nothing of the tier follows changes nothing.
   const lastDecision = rules.findLastIndex(({ rule }) => rule.action !== 'Pass');
@@ -94,8 +102,8 @@ function tierClauses(
 /** NP-03: NetworkPolicies that select a pod decide; otherwise what is below does. */
 function namespaceTier(context: Context, below: readonly Clause[]): readonly Clause[] {
   const { facts, pod, direction } = context;
-  const policies = [...facts.policies.values()]
-    .filter((one) => one.policyTypes.includes(direction) && appliesTo(one, pod))
+  const policies = policiesOf(facts, pod)
+    .filter((one) => one.policyTypes.includes(direction))
     .toSorted((a, b) => (a.key < b.key ? -1 : 1));
   const enforced = policies.filter((one) => one.mode === 'enforce');
   const refs = (list: readonly NetworkPolicy[]) =>
@@ -133,8 +141,7 @@ function selfClause({ addresses }: Context): Clause[] {
 }
 
 function ruleClauses(context: Context, policy: NetworkPolicy): Clause[] {
-  const rules = context.direction === 'Ingress' ? policy.ingress : policy.egress;
-  return rules.map((rule, index) => ({
+  return rulesOf(policy, context).map((rule, index) => ({
     action: 'allow',
     parts: partsOfRule(context, rule, policy.namespace),
     by: { kind: 'rule', policy: policyRef('NetworkPolicy', policy.key), index, name: '' },
@@ -155,21 +162,16 @@ function restrict(clauses: readonly Clause[], parts: readonly Part[]): Clause[] 
 /** Finds the parts that may have a packet in common with another one: few of very many. */
 function partsByBlock(parts: readonly Part[]): (part: Part) => Iterable<Part> {
   const wide: Part[] = [];
-  const byBlock = new Map<string, Part[]>();
+  const byBlock = new Map<string, Set<Part>>();
   for (const part of parts) {
     const blocks = blocksOf(part);
     if (blocks === 'wide') wide.push(part);
-    else
-      for (const block of blocks) {
-        const known = byBlock.get(block);
-        if (known === undefined) byBlock.set(block, [part]);
-        else known.push(part);
-      }
+    else for (const block of blocks) addToGroup(byBlock, block, part);
   }
   return (part) => {
     const blocks = blocksOf(part);
     if (blocks === 'wide') return parts;
-    return new Set([...wide, ...[...blocks].flatMap((block) => byBlock.get(block) ?? [])]);
+    return new Set([...wide, ...[...blocks].flatMap((block) => [...(byBlock.get(block) ?? [])])]);
   };
 }
 
